@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* File descriptors: made close-on-exec from birth, closed once. An empty one is -1. */
+#ifndef ARTEL_CORE_FD_H
+#define ARTEL_CORE_FD_H
+
+#include <stdbool.h>
+
+/* Two connected stream sockets, close-on-exec, blocking. 0 or a negated errno; on
+ * failure ends is untouched. The caller owns both. */
+int artel_fd_pair(int ends[2]);
+
+/* Hands the descriptor over: answers *fd and leaves -1 in its place. */
+int artel_fd_take(int *fd);
+
+/* Closes *fd unless it is -1 and leaves -1. Never fails for the caller, keeps errno. */
+void artel_fd_close(int *fd);
+
+/* 0 or a negated errno. */
+int artel_fd_set_cloexec(int fd, bool on);
+
+#endif

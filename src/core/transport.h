@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam between framing and the kernel: whoever moves bytes is behind this table, and
+ * nothing above it may assume a socket.
+ */
+#ifndef ARTEL_CORE_TRANSPORT_H
+#define ARTEL_CORE_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct artel_transport; /* begins each transport's own struct */
+
+struct artel_transport_ops {
+    const char *name; /* "socket", "shared-memory": shown to users */
+
+    /*
+     * Takes bytes in. > 0: so many; ARTEL_E_EOF: the peer ended; -EAGAIN: none now;
+     * -EINTR: a signal came while waiting; or another negated errno.
+     * block: may wait, but for no longer than ARTEL_TRANSPORT_BLOCK_MS, then -EAGAIN.
+     */
+    ssize_t (*read)(struct artel_transport *self, void *into, size_t len, bool block);
+
+    /* Sends what fits now, never waits, never raises SIGPIPE. >= 0: bytes taken
+     * (0: no room now); or a negated errno (-EPIPE: the peer has gone). */
+    ssize_t (*writev)(struct artel_transport *self, const struct iovec *parts, int count);
+
+    /*
+     * To be called before sleeping on fd: says which poll(2) events to wait for.
+     * Returns true when there is something to do already: then do not sleep.
+     */
+    bool (*arm)(struct artel_transport *self, bool want_read, bool want_write,
+                short *events);
+
+    /* Ends our sending direction; the peer sees the end after what was sent. */
+    int (*shutdown_write)(struct artel_transport *self);
+
+    /* Releases everything including self. */
+    void (*free)(struct artel_transport *self);
+};
+
+struct artel_transport {
+    const struct artel_transport_ops *ops;
+    int fd; /* pollable; owned; what getStream() answers */
+};
+
+/* A blocked read looks up this often, so that a descriptor kept open by a grandchild
+ * cannot hang anyone (milliseconds). */
+#define ARTEL_TRANSPORT_BLOCK_MS 1000
+
+/*
+ * Bytes over a connected stream socket. Owns fd from success on; on failure (a negated
+ * errno) fd stays the caller's. The socket is left blocking; non-blocking calls ask for
+ * it one by one, so a descriptor that some event loop made non-blocking works too.
+ */
+int artel_socket_transport_new(struct artel_transport **transport, int fd);
+
+#endif
