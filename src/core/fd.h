@@ -17,5 +17,13 @@ void artel_fd_close(int *fd);
 
 /* 0 or a negated errno. */
 int artel_fd_set_cloexec(int fd, bool on);
+int artel_fd_set_nonblocking(int fd, bool on);
+
+/*
+ * Moves a descriptor away from 0, 1 and 2, where it would be printed into: a program that
+ * closed its standard streams gets those numbers for whatever it opens next. The new one
+ * is close-on-exec. 0, or a negated errno with *fd as it was.
+ */
+int artel_fd_leave_standard(int *fd);
 
 #endif

@@ -33,9 +33,17 @@ struct artel_process {
     int pidfd;      /* -1 where the kernel has none; readable once the child has ended */
     enum artel_process_state state;
     int code;
-    uint64_t peak_memory; /* bytes of resident memory at most, known after the end; else 0 */
+    uint64_t peak_memory; /* most bytes of resident memory; 0: not known (see below) */
+    uint64_t inherited_peak; /* process.c's own: the starter's peak, which hides lower ones */
 };
 
+/*
+ * peak_memory is known once the child has ended, and only if it was clearly higher than the
+ * peak of the process that started it: Linux counts that one's as the child's own, since
+ * the child is born in its memory.
+ */
+
+/* The state before the start: nothing to wait for, UNKNOWN. */
 void artel_process_init(struct artel_process *process);
 
 /*
@@ -58,10 +66,14 @@ enum artel_process_state artel_process_poll(struct artel_process *process);
 int artel_process_wait(struct artel_process *process, int64_t deadline_ms);
 
 /* Sends a signal to the child, never to another process that got its number. 0,
- * -ESRCH when it has ended, or another negated errno. */
+ * -ESRCH when it has ended, -ECHILD in a forked copy, or another negated errno. */
 int artel_process_kill(struct artel_process *process, int signal_number);
 
-/* Sends it to the whole process group that the child leads (its own children too). */
+/*
+ * Sends it to the whole process group that the child leads (its own children too). Only
+ * until the child was reaped, by artel_process_poll() or a wait that answered 1: then the
+ * number may be another's, and the answer is -ESRCH.
+ */
 int artel_process_kill_group(struct artel_process *process, int signal_number);
 
 /* Closes the pidfd. A child that still runs stays running and unreaped: give it to
