@@ -318,6 +318,13 @@ int artel_file_make_temporary_folder(char **path, char *fault, size_t fault_len)
     return 0;
 }
 
+bool artel_file_is_executable(const char *path)
+{
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISREG(found.st_mode) &&
+           faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+}
+
 int artel_file_remove(const char *path)
 {
     return remove(path) < 0 ? -errno : 0;

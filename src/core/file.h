@@ -65,6 +65,9 @@ int artel_file_make_private_folder(const char *path, char *fault, size_t fault_l
  * in *path that the caller frees, or a negated errno. */
 int artel_file_make_temporary_folder(char **path, char *fault, size_t fault_len);
 
+/* Whether path leads to a regular file that this process may execute. */
+bool artel_file_is_executable(const char *path);
+
 /* Removes a file or an empty folder. 0 or a negated errno. */
 int artel_file_remove(const char *path);
 
