@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Knows which kernel clock deadlines are measured on, and how milliseconds are rounded. */
+/* Knows which kernel clock deadlines are measured on, and how milliseconds are rounded.
+ */
 #include "clock.h"
 
 #include <limits.h>

@@ -12,7 +12,10 @@
 
 #ifndef HAVE_STRERRORNAME
 /* The ones that sockets, processes and files really answer. */
-#define NAME(symbol) {symbol, #symbol}
+#define NAME(symbol)                                                                     \
+    {                                                                                    \
+        symbol, #symbol                                                                  \
+    }
 static const struct {
     int number;
     const char *name;

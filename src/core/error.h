@@ -5,12 +5,13 @@
 
 /* Own codes lie far below any negated errno (Linux ends at -4095). */
 enum {
-    ARTEL_E_EOF = -10001,      /* the peer has ended the stream; nothing complete is left */
-    ARTEL_E_PROTOCOL = -10002, /* the peer broke the rules of the wire; the stream is lost */
-    ARTEL_E_OVERSIZE = -10003, /* a frame or message is longer than the limit in force */
-    ARTEL_E_ENCODE = -10004,   /* a value cannot be sent */
-    ARTEL_E_DECODE = -10005,   /* a payload is not what its encoding allows */
-    ARTEL_E_CLOSED = -10006,   /* this end was closed by its owner */
+    ARTEL_E_EOF = -10001, /* the peer has ended the stream; nothing complete is left */
+    ARTEL_E_PROTOCOL =
+        -10002, /* the peer broke the rules of the wire; the stream is lost */
+    ARTEL_E_OVERSIZE = -10003,  /* a frame or message is longer than the limit in force */
+    ARTEL_E_ENCODE = -10004,    /* a value cannot be sent */
+    ARTEL_E_DECODE = -10005,    /* a payload is not what its encoding allows */
+    ARTEL_E_CLOSED = -10006,    /* this end was closed by its owner */
     ARTEL_E_OVERLOADED = -10007 /* the queue is full */
 };
 

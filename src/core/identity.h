@@ -41,14 +41,14 @@ int artel_resource_limits_apply(const struct artel_resource_limits *limits,
 
 /*
  * Ends this process when parent is no longer its parent: now, or later by a signal whose
- * handler looks again. Call after artel_identity_take(), which clears the kernel's setting.
- * 0 or a negated errno. Linux only; elsewhere the end of the channel must do.
+ * handler looks again. Call after artel_identity_take(), which clears the kernel's
+ * setting. 0 or a negated errno. Linux only; elsewhere the end of the channel must do.
  */
 int artel_parent_death_watch(pid_t parent);
 
 /*
- * Makes path (appended, created with mode 0640, no symbolic link followed) standard output
- * and error. 0 or a negated errno with both as they were.
+ * Makes path (appended, created with mode 0640, no symbolic link followed) standard
+ * output and error. 0 or a negated errno with both as they were.
  */
 int artel_output_redirect(const char *path);
 

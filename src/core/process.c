@@ -54,7 +54,8 @@ static int source_open(int *source, int fd)
     return *source < 0 ? -errno : 0;
 }
 
-static int sources_open(struct sources *sources, const struct artel_process_options *options)
+static int sources_open(struct sources *sources,
+                        const struct artel_process_options *options)
 {
     int status = source_open(&sources->channel, options->channel_fd);
     if (status == 0) {
@@ -100,8 +101,8 @@ static int add_outputs(posix_spawn_file_actions_t *actions, int errors)
 /* 0 or an errno, not negated, as in all of posix_spawn. */
 static int add_actions(posix_spawn_file_actions_t *actions, const struct sources *sources)
 {
-    int status = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null",
-                                                  O_RDONLY, 0);
+    int status =
+        posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (status == 0) {
         status = add_outputs(actions, sources->errors);
     }
@@ -129,8 +130,9 @@ static int set_attributes(posix_spawnattr_t *attributes)
     sigset_t none;
     sigfillset(&all);
     sigemptyset(&none);
-    int status = posix_spawnattr_setflags(
-        attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    int status = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP |
+                                                          POSIX_SPAWN_SETSIGDEF |
+                                                          POSIX_SPAWN_SETSIGMASK);
     if (status == 0) {
         status = posix_spawnattr_setpgroup(attributes, 0);
     }
@@ -224,7 +226,8 @@ static int wait_child(const struct artel_process *process, siginfo_t *info, int 
     if (process->pidfd >= 0) {
         status = syscall(SYS_waitid, P_PIDFD, process->pidfd, info, options, usage);
     }
-    if (status < 0 && errno == EINVAL) { /* no pidfd, or a kernel that cannot wait for one */
+    if (status < 0 &&
+        errno == EINVAL) { /* no pidfd, or a kernel that cannot wait for one */
         status = syscall(SYS_waitid, P_PID, process->pid, info, options, usage);
     }
     return status < 0 ? -errno : 0;

@@ -12,12 +12,12 @@
 #define ARTEL_CHILD_MEMORY_FD 4
 
 struct artel_process_options {
-    const char *path;   /* executable, no search in PATH */
-    char *const *argv;  /* NULL-terminated */
-    char *const *envp;  /* NULL-terminated */
-    int channel_fd;     /* becomes ARTEL_CHILD_CHANNEL_FD; stays the caller's */
-    int memory_fd;      /* becomes ARTEL_CHILD_MEMORY_FD; -1 when there is none */
-    int stderr_fd;      /* becomes 2; -1: inherited */
+    const char *path;  /* executable, no search in PATH */
+    char *const *argv; /* NULL-terminated */
+    char *const *envp; /* NULL-terminated */
+    int channel_fd;    /* becomes ARTEL_CHILD_CHANNEL_FD; stays the caller's */
+    int memory_fd;     /* becomes ARTEL_CHILD_MEMORY_FD; -1 when there is none */
+    int stderr_fd;     /* becomes 2; -1: inherited */
 };
 
 enum artel_process_state {
@@ -28,19 +28,20 @@ enum artel_process_state {
 };
 
 struct artel_process {
-    pid_t pid;      /* 0 before the start */
-    pid_t owner;    /* the process that started it: a forked copy must not touch it */
-    int pidfd;      /* -1 where the kernel has none; readable once the child has ended */
+    pid_t pid;   /* 0 before the start */
+    pid_t owner; /* the process that started it: a forked copy must not touch it */
+    int pidfd;   /* -1 where the kernel has none; readable once the child has ended */
     enum artel_process_state state;
     int code;
     uint64_t peak_memory; /* most bytes of resident memory; 0: not known (see below) */
-    uint64_t inherited_peak; /* process.c's own: the starter's peak, which hides lower ones */
+    uint64_t
+        inherited_peak; /* process.c's own: the starter's peak, which hides lower ones */
 };
 
 /*
- * peak_memory is known once the child has ended, and only if it was clearly higher than the
- * peak of the process that started it: Linux counts that one's as the child's own, since
- * the child is born in its memory.
+ * peak_memory is known once the child has ended, and only if it was clearly higher than
+ * the peak of the process that started it: Linux counts that one's as the child's own,
+ * since the child is born in its memory.
  */
 
 /* The state before the start: nothing to wait for, UNKNOWN. */
@@ -49,7 +50,8 @@ void artel_process_init(struct artel_process *process);
 /*
  * Starts options->path with posix_spawn: standard input from /dev/null, standard output
  * and error inherited, default signal dispositions, empty mask, own process group, and no
- * other descriptor of the caller's. 0, or the negated errno of what failed, exec included.
+ * other descriptor of the caller's. 0, or the negated errno of what failed, exec
+ * included.
  */
 int artel_process_start(struct artel_process *process,
                         const struct artel_process_options *options);
@@ -85,7 +87,7 @@ void artel_process_fini(struct artel_process *process);
  * below, which every later start makes. No signal handler, no thread.
  */
 int artel_reaper_add(struct artel_process *process); /* 0 or -ENOMEM; takes the pidfd */
-void artel_reaper_run(void);                         /* reaps what has ended; never waits */
+void artel_reaper_run(void); /* reaps what has ended; never waits */
 /* Waits until all of them have ended or the deadline; answers how many are left. */
 int artel_reaper_wait(int64_t deadline_ms);
 /* Sends a signal to all of them. */

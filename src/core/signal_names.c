@@ -6,17 +6,20 @@
 #include <stddef.h>
 #include <string.h>
 
-#define NAME(symbol) {symbol, #symbol}
+#define NAME(symbol)                                                                     \
+    {                                                                                    \
+        symbol, #symbol                                                                  \
+    }
 static const struct {
     int number;
     const char *name;
 } signals[] = {
-    NAME(SIGHUP),    NAME(SIGINT),    NAME(SIGQUIT), NAME(SIGILL),   NAME(SIGTRAP),
-    NAME(SIGABRT),   NAME(SIGBUS),    NAME(SIGFPE),  NAME(SIGKILL),  NAME(SIGUSR1),
-    NAME(SIGSEGV),   NAME(SIGUSR2),   NAME(SIGPIPE), NAME(SIGALRM),  NAME(SIGTERM),
-    NAME(SIGCHLD),   NAME(SIGCONT),   NAME(SIGSTOP), NAME(SIGTSTP),  NAME(SIGTTIN),
-    NAME(SIGTTOU),   NAME(SIGURG),    NAME(SIGXCPU), NAME(SIGXFSZ),  NAME(SIGVTALRM),
-    NAME(SIGPROF),   NAME(SIGWINCH),  NAME(SIGSYS),
+    NAME(SIGHUP),    NAME(SIGINT),   NAME(SIGQUIT), NAME(SIGILL),  NAME(SIGTRAP),
+    NAME(SIGABRT),   NAME(SIGBUS),   NAME(SIGFPE),  NAME(SIGKILL), NAME(SIGUSR1),
+    NAME(SIGSEGV),   NAME(SIGUSR2),  NAME(SIGPIPE), NAME(SIGALRM), NAME(SIGTERM),
+    NAME(SIGCHLD),   NAME(SIGCONT),  NAME(SIGSTOP), NAME(SIGTSTP), NAME(SIGTTIN),
+    NAME(SIGTTOU),   NAME(SIGURG),   NAME(SIGXCPU), NAME(SIGXFSZ), NAME(SIGVTALRM),
+    NAME(SIGPROF),   NAME(SIGWINCH), NAME(SIGSYS),
 #ifdef SIGSTKFLT
     NAME(SIGSTKFLT),
 #endif

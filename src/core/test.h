@@ -18,36 +18,38 @@
 /* A test that hangs is killed by SIGALRM after so many seconds. */
 #define TEST_TIMEOUT_S 120
 
-#define CHECK(condition)                                                                     \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);          \
-            abort();                                                                         \
-        }                                                                                    \
+#define CHECK(condition)                                                                 \
+    do {                                                                                 \
+        if (!(condition)) {                                                              \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);      \
+            abort();                                                                     \
+        }                                                                                \
     } while (0)
 
 /* Both as long long: prints what was there. */
-#define CHECK_INT(expected, actual)                                                          \
-    test_check_int((long long)(expected), (long long)(actual), #actual, __FILE__, __LINE__)
+#define CHECK_INT(expected, actual)                                                      \
+    test_check_int((long long)(expected), (long long)(actual), #actual, __FILE__,        \
+                   __LINE__)
 
 /* Either may be NULL. */
-#define CHECK_STR(expected, actual)                                                          \
+#define CHECK_STR(expected, actual)                                                      \
     test_check_str((expected), (actual), #actual, __FILE__, __LINE__)
 
 /* Runs a function without arguments and says so. */
-#define RUN(function)                                                                        \
-    do {                                                                                     \
-        alarm(TEST_TIMEOUT_S);                                                               \
-        function();                                                                          \
-        printf("ok %s\n", #function);                                                        \
-        fflush(stdout);                                                                      \
+#define RUN(function)                                                                    \
+    do {                                                                                 \
+        alarm(TEST_TIMEOUT_S);                                                           \
+        function();                                                                      \
+        printf("ok %s\n", #function);                                                    \
+        fflush(stdout);                                                                  \
     } while (0)
 
 static inline void test_check_int(long long expected, long long actual, const char *what,
                                   const char *file, int line)
 {
     if (expected != actual) {
-        fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", file, line, what, actual, expected);
+        fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", file, line, what, actual,
+                expected);
         abort();
     }
 }
@@ -59,7 +61,8 @@ static inline void test_check_str(const char *expected, const char *actual,
                                                    : strcmp(expected, actual) == 0;
     if (!same) {
         fprintf(stderr, "%s:%d: %s is \"%s\", not \"%s\"\n", file, line, what,
-                actual != NULL ? actual : "(null)", expected != NULL ? expected : "(null)");
+                actual != NULL ? actual : "(null)",
+                expected != NULL ? expected : "(null)");
         abort();
     }
 }
