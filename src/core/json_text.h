@@ -48,7 +48,8 @@ struct artel_json_envelope {
 /*
  * Finds the reserved keys at the top level of a whole text as found by the scan. Returns
  * true if the text is an object with at least one of them (body alone does not count);
- * keys written with escapes are recognised too. Values are slices of text, not checked.
+ * keys written with escapes are recognised too. Values are slices of text, not checked; that
+ * of a reserved key which comes twice is empty, so that nothing can decode it.
  */
 bool artel_json_envelope_find(const uint8_t *text, size_t len,
                               struct artel_json_envelope *envelope);

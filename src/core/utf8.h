@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is UTF-8 (RFC 3629: no surrogates, nothing above U+10FFFF, shortest forms only). */
+/* What is UTF-8 (RFC 3629: no surrogates, nothing above U+10FFFF, shortest forms only).
+ */
 #ifndef ARTEL_CORE_UTF8_H
 #define ARTEL_CORE_UTF8_H
 
