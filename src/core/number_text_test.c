@@ -115,6 +115,15 @@ static void check_round_trip(double value)
     assert(memcmp(&own, &value, sizeof value) == 0);
 }
 
+static double random_power_of_ten(void)
+{
+    double power = 1;
+    for (uint64_t i = random64() % 20; i > 0; i--) {
+        power *= 10;
+    }
+    return power;
+}
+
 static void random_floats_come_back(void)
 {
     for (int i = 0; i < 200000; i++) {
@@ -124,7 +133,7 @@ static void random_floats_come_back(void)
         if (isfinite(any)) {
             check_round_trip(any);
         }
-        double power = pow(10, (double)(random64() % 20));
+        double power = random_power_of_ten();
         check_round_trip((double)(random64() % 1000000) / power);
         check_round_trip((double)(int64_t)random64() / power);
         check_round_trip((double)(random64() >> 11) * 0x1p-53);
