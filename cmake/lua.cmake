@@ -15,7 +15,8 @@ if(NOT ARTEL_LUA_INCLUDE_DIR OR NOT ARTEL_LUA_LIBRARY)
 endif()
 file(STRINGS "${ARTEL_LUA_INCLUDE_DIR}/lua.h" version REGEX "^#define LUA_VERSION_M[A-Z]+")
 if(NOT version MATCHES "MAJOR[^0-9]+5" OR NOT version MATCHES "MINOR[^0-9]+4")
-  message(FATAL_ERROR "${ARTEL_LUA_INCLUDE_DIR}/lua.h is not Lua 5.4: set LUA_INCDIR.")
+  message(FATAL_ERROR "${ARTEL_LUA_INCLUDE_DIR}/lua.h is not Lua 5.4: set LUA_INCDIR. With "
+                      "LuaRocks, run it for Lua 5.4: luarocks --lua-version=5.4 make ...")
 endif()
 
 # For what is loaded by a Lua: the headers alone, as the program that loads it has the library.

@@ -27,6 +27,19 @@ fail() {
   exit 1
 }
 
+# show FILE: its lines, indented; of a long one the beginning and the end.
+show() {
+  local lines
+  lines=$(wc -l <"$1")
+  if [ "$lines" -le 120 ]; then
+    sed 's/^/    /' "$1"
+  else
+    sed -n '1,60s/^/    /p' "$1"
+    say "    ... $((lines - 120)) lines left out ..."
+    tail -n 60 "$1" | sed 's/^/    /'
+  fi
+}
+
 # check TITLE COMMAND...: one check. Its output is shown when it fails.
 check() {
   local title=$1
@@ -37,7 +50,7 @@ check() {
   else
     failed=$((failed + 1))
     say "FAILED  $title"
-    sed 's/^/    /' "$scratch/check.out"
+    show "$scratch/check.out"
   fi
 }
 
