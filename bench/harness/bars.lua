@@ -61,12 +61,15 @@ function bars.draw(workload, rows)
   local most = 0
   for _, row in ipairs(list) do most = math.max(most, row.figure.max) end
   local scale = (WIDTH - LABELS - VALUES - 30) / most
-  local picture = svg.new(WIDTH, TOP + #list * ROW + 34, workload.title,
-    ("%s; %s is better. Median of %d rounds, the line spans lowest to highest%s"):format(
-      workload.measures, workload.better == "lower" and "shorter" or "longer",
-      #list[1].values, workload.reference and "; × " .. workload.reference or ""))
+  local picture = svg.new(WIDTH, TOP + #list * ROW + 56, workload.title,
+    ("%s; %s is better"):format(workload.measures,
+      workload.better == "lower" and "shorter" or "longer"))
   for i, row in ipairs(list) do drawRow(picture, row, TOP + (i - 1) * ROW, scale, workload) end
   drawLegend(picture, TOP + #list * ROW + 10)
+  picture:text(16, TOP + #list * ROW + 42,
+    ("Median of %d rounds; the line spans lowest to highest%s"):format(#list[1].values,
+      workload.reference and "; × in brackets: against " .. workload.reference or ""),
+    "soft", { size = 11 })
   return picture:finish()
 end
 

@@ -1,27 +1,35 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How cost grows: one workload at many points as curves on logarithmic axes.
+-- How cost grows: durations of one workload at many points, curves on logarithmic axes.
 local markdown = require "harness.markdown"
 local svg = require "harness.svg"
 
 local WIDTH, HEIGHT = 820, 430
 local LEFT, RIGHT, TOP, BOTTOM = 80, 230, 64, 52
-local COLOURS = 8
+local REFERENCE_COLOUR = 2
+local COLOURS = { 1, 3, 4, 5, 6, 7, 8 } -- of svg.lua's style, for all others
 
---- The lines in the order of the contenders: { name, points = { {x, y}, ... } }.
+--- The lines in the order of the contenders: { name, colour, points = { {x, y}, ... } }.
+--- One that has no figure keeps its colour, so that others do not change theirs.
 local function lines(rows)
-  local list, byName = {}, {}
+  local list, byName, others = {}, {}, 0
   for _, row in ipairs(rows) do
-    if row.figure then
-      local line = byName[row.name]
-      if not line then
-        line = { name = row.name, points = {} }
-        byName[row.name] = line
-        list[#list + 1] = line
+    local line = byName[row.name]
+    if not line then
+      line = { name = row.name, points = {}, colour = REFERENCE_COLOUR }
+      if row.kind ~= "reference" then
+        line.colour = COLOURS[others % #COLOURS + 1]
+        others = others + 1
       end
-      line.points[#line.points + 1] = { row.x, row.figure.median }
+      byName[row.name] = line
+      list[#list + 1] = line
     end
+    if row.figure then line.points[#line.points + 1] = { row.x, row.figure.median } end
   end
-  return list
+  local drawn = {}
+  for _, line in ipairs(list) do
+    if #line.points > 0 then drawn[#drawn + 1] = line end
+  end
+  return drawn
 end
 
 local function bounds(list, index)
@@ -42,16 +50,12 @@ local function logarithmic(low, high, from, to)
   end
 end
 
-local function drawDecades(picture, low, high, place, workload)
-  local divisor, unit = workload.unit[1], workload.unit[2]
-  for power = math.floor(math.log(low / divisor, 10)), math.ceil(math.log(high / divisor, 10)) do
-    local value = 10.0 ^ power
-    local y = place(value * divisor)
-    if value * divisor >= low * 0.999 and value * divisor <= high * 1.001 then
-      picture:line(LEFT, y, WIDTH - RIGHT, y, "grid")
-      picture:text(LEFT - 8, y + 4, ("%g %s"):format(value, unit), "soft",
-        { anchor = "end", size = 11 })
-    end
+local function drawDecades(picture, low, high, place)
+  for power = math.ceil(math.log(low, 10)), math.floor(math.log(high, 10)) do
+    local y = place(10.0 ^ power)
+    picture:line(LEFT, y, WIDTH - RIGHT, y, "grid")
+    picture:text(LEFT - 8, y + 4, (markdown.duration(10.0 ^ power):gsub("%.00?", "")), "soft",
+      { anchor = "end", size = 11 })
   end
 end
 
@@ -61,23 +65,24 @@ local function drawPoints(picture, workload, place)
     local at = place(x)
     picture:line(at, TOP, at, HEIGHT - BOTTOM, "grid")
     local label = workload.axis.label(x)
-    if at - lastEnd > 4 + #label * 3.4 then
+    if at - lastEnd > 2 + #label * 3 then
       picture:text(at, HEIGHT - BOTTOM + 18, label, "soft", { anchor = "middle", size = 11 })
-      lastEnd = at + #label * 3.4
+      lastEnd = at + #label * 3
     end
   end
   picture:text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, workload.axis.name, "soft",
     { anchor = "middle" })
 end
 
---- Names stand at the ends of their lines, pushed apart where they would overlap.
+--- Names stand level with the ends of their lines, pushed apart where they would overlap.
 local function drawNames(picture, ends)
   table.sort(ends, function(a, b) return a.y < b.y end)
   local lowest = -math.huge
   for _, entry in ipairs(ends) do
     local y = math.max(entry.y, lowest + 15)
     lowest = y
-    picture:text(entry.x + 10, y + 4, entry.name, "f" .. entry.colour, { size = 11, weight = 600 })
+    picture:text(WIDTH - RIGHT + 10, y + 4, entry.name, "f" .. entry.colour,
+      { size = 11, weight = 600 })
   end
 end
 
@@ -97,11 +102,11 @@ function curves.draw(workload, rows)
   local placeY = logarithmic(lowY, highY, HEIGHT - BOTTOM, TOP)
   local picture = svg.new(WIDTH, HEIGHT, workload.title,
     ("%s; lower is better. Medians, both axes logarithmic"):format(workload.measures))
-  drawDecades(picture, lowY, highY, placeY, workload)
+  drawDecades(picture, lowY, highY, placeY)
   drawPoints(picture, workload, placeX)
   local ends = {}
   for i, line in ipairs(list) do
-    local colour = (i - 1) % COLOURS + 1
+    local colour = line.colour
     local places = {}
     for j, point in ipairs(line.points) do
       places[j] = { placeX(point[1]), placeY(point[2]) }
@@ -109,8 +114,8 @@ function curves.draw(workload, rows)
     end
     picture:path(places, "line c" .. colour)
     local last = places[#places]
-    local value = markdown.number(line.points[#line.points][2] / workload.unit[1])
-    ends[i] = { x = last[1], y = last[2], colour = colour, name = line.name .. ": " .. value }
+    local value = markdown.duration(line.points[#line.points][2])
+    ends[i] = { y = last[2], colour = colour, name = line.name .. ": " .. value }
   end
   drawNames(picture, ends)
   return picture:finish()

@@ -14,6 +14,20 @@ end
 
 local number = markdown.number
 
+local DURATIONS = { { 1e9, "s" }, { 1e6, "ms" }, { 1e3, "µs" } }
+
+--- Nanoseconds in the unit that suits them.
+---@param nanoseconds number
+---@return string
+function markdown.duration(nanoseconds)
+  for _, duration in ipairs(DURATIONS) do
+    if nanoseconds >= duration[1] * 0.9999 then
+      return number(nanoseconds / duration[1]) .. " " .. duration[2]
+    end
+  end
+  return number(nanoseconds) .. " ns"
+end
+
 local function spread(summary, divisor)
   return ("%s … %s"):format(number(summary.min / divisor), number(summary.max / divisor))
 end
@@ -67,7 +81,8 @@ function markdown.table(workload, rows)
   return table.concat(lines, "\n")
 end
 
---- The table of a sweep: a line for each point, a column for each contender.
+--- The table of a sweep, which is always one of durations: a line for each point, a column
+--- for each contender.
 ---@param workload table
 ---@param rows table[]
 ---@return string
@@ -78,7 +93,7 @@ function markdown.matrix(workload, rows)
       cellsAt[row.name] = {}
       columns[#columns + 1] = row.name
     end
-    cellsAt[row.name][row.x] = row.figure and number(row.figure.median / workload.unit[1])
+    cellsAt[row.name][row.x] = row.figure and markdown.duration(row.figure.median)
       or row.failure and "failed"
   end
   local lines = {
