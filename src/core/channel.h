@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A channel: one end of a connection that carries whole frames both ways. A transport,
- * two byte queues and a frame reader; no event loop, no waiting but in
- * artel_channel_fill(block) and artel_channel_wait().
+ * two byte queues and a frame reader; no event loop, and no waiting but
+ * in artel_channel_fill(block).
  */
 #ifndef ARTEL_CORE_CHANNEL_H
 #define ARTEL_CORE_CHANNEL_H
@@ -57,6 +57,10 @@ void artel_channel_set_accepts(struct artel_channel *channel, uint32_t accepts);
  * or another negated errno, which is remembered as the end of the stream.
  */
 ssize_t artel_channel_fill(struct artel_channel *channel, bool block);
+
+/* Reads no more, as if the peer had ended: it is known to have died though somebody else
+ * still holds its end open. */
+void artel_channel_end_input(struct artel_channel *channel);
 
 /*
  * The oldest complete frame among the bytes taken in; does no input. The greeting and

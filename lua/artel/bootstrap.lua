@@ -1,0 +1,151 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Stages 1, 2 and 3 in the host: from a plan to a running implementation.
+
+local core = require "artel.core"
+local frame = require "artel.frame"
+
+--- A failed step, as the report that the master gets.
+local function fail(step, part, message, traceback)
+  error({ step = step, part = part, message = message, traceback = traceback }, 0)
+end
+
+local function toFailure(err)
+  -- What a part raised may be any value, also one whose __tostring raises.
+  local ok, text = pcall(tostring, err)
+  return { message = ok and text or "an error without a text", traceback = core.traceback(text, 2) }
+end
+
+--- Runs one chunk of source text; answers what it answers.
+local function runChunk(step, part, source, name)
+  local chunk, message = load(source, name, "t")
+  if not chunk then fail(step, part, message) end
+  local ok, result = xpcall(chunk, toFailure)
+  if not ok then fail(step, part, result.message, result.traceback) end
+  return result
+end
+
+local function runParts(stage, parts)
+  for i, source in ipairs(parts or {}) do
+    runChunk("stage" .. stage, i, source, ("=(stage %d, part %d)"):format(stage, i))
+  end
+end
+
+local function isPath(name) return name:find("/", 1, true) or name:find("%.lua$") end
+
+--- What a module answers, by its name or by the path of its file.
+local function loadModule(step, part, name)
+  local ok, result
+  if isPath(name) then
+    local chunk, message = loadfile(name, "t")
+    if not chunk then fail(step, part, message) end
+    ok, result = xpcall(chunk, toFailure, name)
+  else
+    ok, result = xpcall(require, toFailure, name)
+  end
+  if not ok then fail(step, part, result.message, result.traceback) end
+  return result
+end
+
+local function isCallable(value)
+  if type(value) == "function" then return true end
+  local metatable = getmetatable(value)
+  return type(metatable) == "table" and metatable.__call ~= nil
+end
+
+--- Creates the implementation from what the module answered.
+local function construct(plan)
+  local wanted = plan.implementation
+  if wanted.expression then
+    return runChunk("construct", nil, "return " .. wanted.expression, "=(implementation)")
+  end
+  local answered = loadModule("construct", nil, wanted.module)
+  local constructor = isCallable(answered) and answered
+    or type(answered) == "table" and answered.new
+  if not constructor then return answered end
+  local arguments = { n = #wanted.arguments }
+  for i, expression in ipairs(wanted.arguments) do
+    arguments[i] = runChunk("construct", nil, "return " .. expression,
+      ("=(constructor argument %d)"):format(i))
+  end
+  local ok, result = xpcall(constructor, toFailure, table.unpack(arguments, 1, arguments.n))
+  if not ok then fail("construct", nil, result.message, result.traceback) end
+  return result
+end
+
+local function checkImplementation(plan, implementation)
+  local name = plan.implementation.module or plan.implementation.expression
+  local kind = type(implementation)
+  if kind ~= "table" and kind ~= "userdata" then
+    fail("construct", nil, ("%s gives a %s; an implementation is a table with run, onMessage or "
+      .. "onRequest"):format(name, kind))
+  end
+  if not (implementation.run or implementation.onMessage or implementation.onRequest) then
+    fail("construct", nil, ("the implementation %s has none of run, onMessage and onRequest")
+      :format(name))
+  end
+end
+
+local function bringUp(plan)
+  package.path = plan.packagePath or package.path
+  package.cpath = plan.packageCPath or package.cpath
+  runParts(1, plan.stage1)
+  for i, name in ipairs(plan.scripts or {}) do loadModule("script", i, name) end
+  runParts(2, plan.stage2)
+  local implementation = construct(plan)
+  checkImplementation(plan, implementation)
+  _G[plan.variable] = implementation
+  runParts(3, plan.stage3)
+  return implementation
+end
+
+--- The channel's own settings: from here on it speaks the profile's encoding.
+local function configure(channel, plan)
+  local codec
+  if plan.factory then
+    codec = require("artel.factory_codec").load(plan.factory)
+  end
+  core.configure(channel, {
+    encoding = plan.encoding, codec = codec, maxMessageSize = plan.maxMessageSize,
+    maxMessageItems = plan.maxMessageItems, maxQueuedBytes = plan.maxQueuedBytes,
+  })
+end
+
+--- A raw implementation has the channel to itself.
+local function runRaw(channel, implementation)
+  core.queue(channel, frame.READY, 0)
+  core.flush(channel)
+  local ok, failure = xpcall(implementation.run, toFailure, implementation, channel)
+  if ok then
+    if core.isOpen(channel) then channel:close() end
+    return 0
+  end
+  io.stderr:write("artel worker: an error in run: ", failure.traceback, "\n")
+  if core.isOpen(channel) then
+    core.queue(channel, frame.ERROR, 0,
+      { kind = "remote", message = failure.message, traceback = failure.traceback })
+    channel:close()
+  end
+  return 1
+end
+
+--- Brings the implementation of `plan` to life and runs it to its end.
+---@return integer code exit code of the process
+local function bootstrap(channel, plan)
+  local ok, result = pcall(function()
+    configure(channel, plan)
+    return bringUp(plan)
+  end)
+  if not ok then
+    local report = type(result) == "table" and result
+      or { step = "profile", message = tostring(result) }
+    io.stderr:write(("artel worker: %s: %s\n"):format(report.step,
+      report.traceback or report.message))
+    core.queue(channel, frame.FAILED, 0, report)
+    channel:flush(plan.stopTimeout)
+    return 1
+  end
+  if result.run then return runRaw(channel, result) end
+  return require("artel.runner").run(channel, result, plan)
+end
+
+return bootstrap

@@ -1,0 +1,271 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What happens to a frame that has come in: who gets it, and what the end of a channel means
+-- to everybody who waits.
+--
+-- Frames stay in the channel's buffer, in bytes, until somebody waits for what is behind
+-- them; only then a message is decoded and set aside in the inbox.
+
+local core = require "artel.core"
+local frame = require "artel.frame"
+local Queue = require "artel.queue"
+local scheduler = require "artel.scheduler"
+
+local dispatch = {}
+
+---@class artel.ChannelState what Lua keeps for a channel, made at the first call that waits
+---@field inbox artel.Queue of { message, err }: set aside while somebody waited for more
+---@field messageWaiters artel.Queue
+---@field requests artel.Queue of { value, reply }: for receiveRequest()
+---@field requestWaiters artel.Queue
+---@field writeWaiters artel.Queue those who wait until at most `mark` bytes are queued
+---@field pending table<integer, table> our requests by id: the waiter of each
+---@field pendingCount integer
+---@field lostResponses integer responses nobody waited for any more
+---@field observers table<table, boolean> told when receiveMessage(0) would answer
+---@field ended artel.Error? why nothing more will come
+---@field onMessage (fun(channel): boolean)? takes the next message; false: not now
+---@field onRequest (fun(channel, id: integer, value: any))? takes a request
+---@field onCancel fun(id: integer)?
+---@field onReport (fun(kind: integer))? told of the ready report
+---@field explainEnd (fun(channel, err): artel.Error?)? makes the final error; nil: not known yet
+
+---@return artel.ChannelState
+function dispatch.stateOf(channel)
+  local state = core.state(channel)
+  if not state then
+    state = {
+      inbox = Queue.new(), messageWaiters = Queue.new(),
+      requests = Queue.new(), requestWaiters = Queue.new(), writeWaiters = Queue.new(),
+      pending = {}, pendingCount = 0, lostResponses = 0, observers = {},
+    }
+    core.setState(channel, state)
+  end
+  return state
+end
+
+--- Whether anybody waits for frames behind a message that nobody wants yet.
+local function wantsBeyondMessages(state)
+  return state.pendingCount > 0 or not state.requestWaiters:isEmpty()
+    or state.readyWaiter ~= nil
+end
+
+--- Ends every wait on the channel with `err`.
+function dispatch.endWaits(state, err)
+  local function fail(waiter)
+    waiter.err = err
+    scheduler.wake(waiter)
+  end
+  for _, queue in ipairs { state.messageWaiters, state.requestWaiters, state.writeWaiters } do
+    local waiter = queue:pop()
+    while waiter do
+      fail(waiter)
+      waiter = queue:pop()
+    end
+  end
+  local pending = state.pending
+  state.pending, state.pendingCount = {}, 0
+  for _, waiter in pairs(pending) do fail(waiter) end
+  if state.readyWaiter then
+    fail(state.readyWaiter)
+    state.readyWaiter = nil
+  end
+end
+
+--- Settles why the channel has ended. Without a final explanation yet (a worker's exit
+--- status may still be on its way) everybody goes on waiting.
+---@return boolean settled
+function dispatch.finish(channel, state, err)
+  if state.ended then return true end
+  local final = err
+  if state.explainEnd then
+    final = state.explainEnd(channel, err)
+    if not final then return false end
+  end
+  state.ended = final
+  dispatch.endWaits(state, final)
+  for observer in pairs(state.observers) do observer.notify(channel) end
+  return true
+end
+
+local END_TEXTS = {
+  closed = "the peer has closed the channel",
+  oversize = "the peer sent a frame longer than the limit (see setMaxMessageSize)",
+}
+
+local function takeMessage(channel, state)
+  if not state.messageWaiters:isEmpty() then
+    local ok, value = core.take(channel)
+    local waiter = state.messageWaiters:pop()
+    if ok then waiter.value = value else waiter.err = value end
+    scheduler.wake(waiter)
+    return true
+  end
+  if state.onMessage and state.onMessage(channel) then return true end
+  if wantsBeyondMessages(state) then
+    local ok, value = core.take(channel)
+    state.inbox:push(ok and { value } or { nil, value })
+    core.setQueuedInLua(channel, true)
+    return true
+  end
+  return false
+end
+
+--- Answers a request with an error frame.
+function dispatch.refuse(channel, id, fields)
+  local ok = core.queue(channel, frame.ERROR, id, fields)
+  if not ok then -- a value that cannot travel: its text can
+    fields.value = nil
+    core.queue(channel, frame.ERROR, id, fields)
+  end
+end
+
+local function takeRequest(channel, state, id)
+  local ok, value = core.take(channel)
+  if not ok then
+    dispatch.refuse(channel, id, { kind = value.kind, message = value.message })
+  elseif state.onRequest then
+    state.onRequest(channel, id, value)
+  elseif state.requestWaiters:peek() then
+    local waiter = state.requestWaiters:pop()
+    waiter.value, waiter.id = value, id
+    scheduler.wake(waiter)
+  elseif state.answersRequests then
+    state.requests:push({ value = value, id = id })
+  else
+    dispatch.refuse(channel, id, { kind = "remote", message = "the peer answers no requests" })
+  end
+  core.flush(channel)
+end
+
+local function takeResponse(channel, state, id)
+  local waiter = state.pending[id]
+  local ok, value = core.take(channel)
+  if not waiter then
+    state.lostResponses = state.lostResponses + 1
+    return
+  end
+  state.pending[id] = nil
+  state.pendingCount = state.pendingCount - 1
+  if ok then waiter.value = value else waiter.err = value end
+  scheduler.wake(waiter)
+end
+
+--- An error frame as an error object. What the peer wrote is data: only known fields count.
+local function toError(map)
+  if type(map) ~= "table" then map = {} end
+  local function text(value) return type(value) == "string" and value or nil end
+  local value = map.value
+  return core.newError {
+    kind = text(map.kind) or "remote",
+    message = text(map.message) or "the peer gave no reason",
+    traceback = text(map.traceback),
+    path = text(map.path),
+    value = value ~= core.null and value or nil,
+  }
+end
+
+local function takeError(channel, state, id)
+  local ok, map = core.take(channel)
+  local err = ok and toError(map) or map
+  if id == 0 then -- about the connection: the peer closes next
+    state.connectionError = err
+    return
+  end
+  local waiter = state.pending[id]
+  if not waiter then
+    state.lostResponses = state.lostResponses + 1
+    return
+  end
+  state.pending[id] = nil
+  state.pendingCount = state.pendingCount - 1
+  waiter.err = err
+  scheduler.wake(waiter)
+end
+
+local STEP_NAMES = {
+  identity = "taking the identity", limits = "setting the limits", script = "a script to require",
+  stage1 = "a stage 1 part", stage2 = "a stage 2 part", stage3 = "a stage 3 part",
+  construct = "creating the implementation", loop = "the loop expression",
+  socket = "the socket context expression", initialize = "initialize()",
+  listen = "listening", disabled = "the kill switch", profile = "reading the profile",
+}
+
+local function takeFailure(channel, state)
+  local ok, report = core.take(channel)
+  if not ok then report = { message = report.message } end
+  local step = STEP_NAMES[report.step] or "starting"
+  if report.part then step = ("%s (number %d)"):format(step, report.part) end
+  state.connectionError = core.newError {
+    kind = report.step == "disabled" and "disabled" or "bootstrap",
+    message = ("%s failed: %s"):format(step, report.message),
+    traceback = report.traceback, errno = report.errno,
+    step = report.step, part = report.part,
+  }
+end
+
+local function takeReady(channel, state)
+  core.take(channel)
+  state.isReady = true
+  if state.readyWaiter then
+    state.readyWaiter.value = true
+    scheduler.wake(state.readyWaiter)
+    state.readyWaiter = nil
+  end
+end
+
+local function takeCancel(channel, state, id)
+  core.take(channel)
+  if state.onCancel then state.onCancel(id) end
+end
+
+-- Each takes the frame that peek() shows; false: it must stay where it is.
+local TAKERS = {
+  [frame.MESSAGE] = takeMessage, [frame.REQUEST] = takeRequest,
+  [frame.RESPONSE] = takeResponse, [frame.ERROR] = takeError,
+  [frame.READY] = takeReady, [frame.FAILED] = takeFailure, [frame.CANCEL] = takeCancel,
+}
+
+local function pumpFrames(channel, state)
+  while core.isOpen(channel) do
+    local kind, id, detail = core.peek(channel)
+    if not kind then
+      if kind == false then
+        dispatch.finish(channel, state, state.connectionError
+          or core.newError { kind = id, message = END_TEXTS[id] or detail })
+      end
+      return
+    end
+    if TAKERS[kind](channel, state, id) == false then return end
+  end
+end
+
+--- Wakes those who wait for the output queue to shrink, also when it never will.
+local function serveWriters(channel, state)
+  local waiter = state.writeWaiters:peek()
+  while waiter do
+    local flushed, err = core.flush(channel)
+    if flushed ~= nil and core.pending(channel) > waiter.mark then return end
+    waiter.err = err
+    scheduler.wake(state.writeWaiters:pop())
+    waiter = state.writeWaiters:peek()
+  end
+end
+
+--- Gives every frame that is here to whoever waits for it, until a message comes up that
+--- nobody wants yet. Does no input.
+function dispatch.pump(channel, state)
+  if state.pumping then return end -- whoever is at it goes on with what we would have done
+  state.pumping = true
+  serveWriters(channel, state)
+  local ok, err = pcall(pumpFrames, channel, state)
+  state.pumping = nil
+  if not ok then error(err, 0) end
+end
+
+--- Whether receiveMessage(0) would answer something else than a time-out.
+function dispatch.isReadable(channel, state)
+  if not core.isOpen(channel) then return false end
+  return state.ended ~= nil or not state.inbox:isEmpty() or core.peek(channel) == frame.MESSAGE
+end
+
+return dispatch

@@ -1,0 +1,80 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The scheduler's loop in a host whose implementation does not use luv: poll(2) and a list
+-- of timers, run one round at a time by the runner.
+
+local core = require "artel.core"
+
+local READ, WRITE = 1, 4 -- POLLIN and POLLOUT; the same on every Unix we know
+
+local loop = {}
+
+local watches = {} -- watch → true while it waits for something
+local timers = {} -- timer → true
+
+---@class artel.PollWatch
+local Watch = {}
+Watch.__index = Watch
+
+--- Calls `callback(owner)` when `descriptor` is ready, while set() asks for it.
+---@return artel.PollWatch
+function loop.watch(descriptor, owner, callback)
+  return setmetatable({ descriptor = descriptor, owner = owner, callback = callback }, Watch)
+end
+
+--- Says what to wait for; with neither the watch rests.
+function Watch:set(read, write)
+  self.events = (read and READ or 0) + (write and WRITE or 0)
+  watches[self] = self.events ~= 0 or nil
+end
+
+function Watch:close() watches[self] = nil end
+
+--- Calls `callback()` once, `seconds` from now.
+---@return { stop: fun() }
+function loop.after(seconds, callback)
+  local timer = { at = core.now() + seconds, callback = callback }
+  timers[timer] = true
+  timer.stop = function() timers[timer] = nil end
+  return timer
+end
+
+--- Calls `callback()` in the next round.
+function loop.soon(callback) loop.after(0, callback) end
+
+--- Whether nobody but the caller waits for anything.
+function loop.isIdle() return next(watches) == nil and next(timers) == nil end
+
+local function runTimers()
+  local now, due = core.now(), {}
+  for timer in pairs(timers) do
+    if timer.at <= now then due[#due + 1] = timer end
+  end
+  table.sort(due, function(a, b) return a.at < b.at end)
+  for _, timer in ipairs(due) do
+    if timers[timer] then -- an earlier one may have stopped it
+      timers[timer] = nil
+      timer.callback()
+    end
+  end
+end
+
+--- Waits until something is ready or due, and serves it.
+function loop.runOnce()
+  local list, descriptors, events = {}, {}, {}
+  for watch in pairs(watches) do
+    list[#list + 1] = watch
+    descriptors[#list], events[#list] = watch.descriptor, watch.events
+  end
+  local earliest
+  for timer in pairs(timers) do
+    if not earliest or timer.at < earliest then earliest = timer.at end
+  end
+  local timeout = earliest and math.max(0, earliest - core.now())
+  for _, index in ipairs(core.pollStreams(descriptors, events, timeout)) do
+    local watch = list[index]
+    if watches[watch] then watch.callback(watch.owner) end
+  end
+  runTimers()
+end
+
+return loop

@@ -1,0 +1,63 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A first-in first-out queue that forgets what has left it.
+
+---@class artel.Queue
+---@field private first integer index of the oldest item
+---@field private last integer index of the newest item; first - 1 when empty
+local Queue = {}
+Queue.__index = Queue
+
+---@return artel.Queue
+function Queue.new() return setmetatable({ first = 1, last = 0 }, Queue) end
+
+--- Adds an item behind all others.
+---@param item any not nil
+function Queue:push(item)
+  self.last = self.last + 1
+  self[self.last] = item
+end
+
+--- Puts an item before all others.
+---@param item any not nil
+function Queue:pushFront(item)
+  self.first = self.first - 1
+  self[self.first] = item
+end
+
+--- Takes the oldest item; nil when there is none.
+function Queue:pop()
+  local first = self.first
+  local item = self[first]
+  if item == nil then return nil end
+  self[first] = nil
+  if first == self.last then
+    self.first, self.last = 1, 0
+  else
+    self.first = first + 1
+  end
+  return item
+end
+
+--- The oldest item, which stays; nil when there is none.
+function Queue:peek() return self[self.first] end
+
+--- Takes an item out wherever it stands.
+---@return boolean found
+function Queue:remove(item)
+  for i = self.first, self.last do
+    if self[i] == item then
+      table.move(self, i + 1, self.last + 1, i)
+      self.last = self.last - 1
+      return true
+    end
+  end
+  return false
+end
+
+---@return boolean
+function Queue:isEmpty() return self.last < self.first end
+
+---@return integer
+function Queue:length() return self.last - self.first + 1 end
+
+return Queue

@@ -1,0 +1,132 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Requests and their answers over a channel, seen from both ends.
+
+local core = require "artel.core"
+local dispatch = require "artel.dispatch"
+local frame = require "artel.frame"
+local waiting = require "artel.waiting"
+
+local requests = {}
+
+local ID_MAX = 0xFFFFFFFF
+
+--- The next free request id: from 1, skipping 0 and those outstanding.
+local function nextId(state)
+  local id = state.lastId or 0
+  repeat id = id < ID_MAX and id + 1 or 1 until state.pending[id] == nil
+  state.lastId = id
+  return id
+end
+
+--- Sends a request; its answer will wake `waiter`.
+---@return integer|nil id nil when nothing was sent
+---@return artel.Error? err
+function requests.begin(channel, state, value, waiter)
+  if state.ended then return nil, state.ended end
+  local id = nextId(state)
+  local queued, err = core.queue(channel, frame.REQUEST, id, value)
+  if not queued then return nil, err end
+  state.pending[id] = waiter
+  state.pendingCount = state.pendingCount + 1
+  core.flush(channel) -- a peer that has gone shows when its end is read
+  return id
+end
+
+--- Forgets a request that is still unanswered, and tells the peer so.
+function requests.cancel(channel, state, id)
+  if state.pending[id] == nil then return end
+  state.pending[id] = nil
+  state.pendingCount = state.pendingCount - 1
+  if core.isOpen(channel) and core.queue(channel, frame.CANCEL, id) then core.flush(channel) end
+end
+
+local function abandonRequest(waiter) requests.cancel(waiter.channel, waiter.state, waiter.id) end
+
+local function checkTimeout(options)
+  if options == nil then return nil end
+  if type(options) ~= "table" then
+    error("bad options (a table such as { timeout = 5 } expected)", 3)
+  end
+  for name in pairs(options) do
+    if name ~= "timeout" then error(("unknown option '%s'; there is: timeout"):format(name), 3) end
+  end
+  local timeout = options.timeout
+  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
+    error("bad option 'timeout' (seconds from 0 up expected)", 3)
+  end
+  return timeout
+end
+
+--- Channel:request(), see lua/artel/channel.lua.
+function requests.request(channel, value, options)
+  local timeout = checkTimeout(options)
+  if value == nil then error("bad argument #1 to 'request' (a value expected, got nil)", 2) end
+  waiting.check(2)
+  local state = dispatch.stateOf(channel)
+  local waiter = { abandon = abandonRequest, channel = channel, state = state }
+  local id, err = requests.begin(channel, state, value, waiter)
+  if not id then return nil, err end
+  waiter.id = id
+  if not waiting.await(channel, state, waiter, timeout, 2) then
+    return nil, core.newError {
+      kind = "timeout", phase = "running",
+      message = ("no response within %g s"):format(timeout),
+    }
+  end
+  if waiter.err then return nil, waiter.err end
+  return waiter.value
+end
+
+--- Sends what a handler answered: a value, or nil and a reason, or nothing.
+---@return true|nil sent
+---@return artel.Error? err
+function requests.respond(channel, id, response, reason)
+  if not core.isOpen(channel) then
+    return nil, core.newError { kind = "closed", message = "this end was closed" }
+  end
+  local queued, err
+  if response == nil and reason ~= nil then
+    dispatch.refuse(channel, id, { kind = "remote", message = tostring(reason), value = reason })
+    queued = true
+  else
+    if response == nil then response = core.null end
+    queued, err = core.queue(channel, frame.RESPONSE, id, response)
+    if not queued then -- the requester must not wait for ever for what cannot be sent
+      dispatch.refuse(channel, id, { kind = err.kind, message = err.message })
+    end
+  end
+  local flushed, flushErr = core.flush(channel)
+  if flushed == nil then return nil, flushErr end
+  if not queued then return nil, err end
+  return true
+end
+
+local function abandonWait(waiter) waiter.queue:remove(waiter) end
+
+--- Channel:receiveRequest(), see lua/artel/channel.lua.
+function requests.receive(channel, timeout)
+  local state = dispatch.stateOf(channel)
+  state.answersRequests = true
+  local function answer(entry)
+    local answered = false
+    return entry.value, function(response, reason)
+      if answered then error("this request was answered already", 2) end
+      answered = true
+      local sent, err = requests.respond(channel, entry.id, response, reason)
+      if sent and core.pending(channel) > 0 then return channel:flush() end
+      return sent, err
+    end
+  end
+  local entry = state.requests:pop()
+  if entry then return answer(entry) end
+  if state.ended then return nil, state.ended end
+  local waiter = { abandon = abandonWait, queue = state.requestWaiters }
+  state.requestWaiters:push(waiter)
+  if not waiting.await(channel, state, waiter, timeout, 2) then
+    return nil, core.newError { kind = "timeout", message = "no request came" }
+  end
+  if waiter.err then return nil, waiter.err end
+  return answer(waiter)
+end
+
+return requests

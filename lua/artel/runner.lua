@@ -1,0 +1,235 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The host's side in Lua: brings an evented implementation to life and runs it until its
+-- master has gone. Raw implementations are run by the host without any of this.
+
+local core = require "artel.core"
+local dispatch = require "artel.dispatch"
+local frame = require "artel.frame"
+local pollLoop = require "artel.loop_poll"
+local requests = require "artel.requests"
+local scheduler = require "artel.scheduler"
+local waiting = require "artel.waiting"
+
+local runner = {}
+
+local function log(format, ...)
+  io.stderr:write(("artel worker: " .. format .. "\n"):format(...))
+end
+
+---@class artel.Run one implementation at work
+---@field channel artel.Channel
+---@field implementation table
+---@field plan table
+---@field active integer handlers that have begun and not ended
+---@field busy boolean a message (or onConnect) is being handled: the next one waits
+---@field failure table? what an error in a handler becomes for the master
+
+--- What a handler raised, as the fields of an error frame.
+local function toFailure(err)
+  return {
+    kind = "remote", message = tostring(err), traceback = core.traceback(err, 2),
+    value = err,
+  }
+end
+
+--- Goes over to luv when the implementation has loaded it.
+local function followLoop()
+  if scheduler.loop() == pollLoop and package.loaded.luv then
+    scheduler.setLoop(require "artel.loop_luv")
+  end
+end
+
+--- The body of every handler's coroutine: calls it, then `finished(run, ok, ...)`.
+local function handle(run, finished, id, handler, ...)
+  finished(run, id, xpcall(handler, toFailure, run.implementation, ...))
+  run.active = run.active - 1
+  followLoop()
+end
+
+local function startHandler(run, finished, id, handler, ...)
+  run.active = run.active + 1
+  scheduler.startHandler({ isHandler = true, id = id }, handle, run, finished, id, handler, ...)
+end
+
+local function messageHandled(run, _, ok, failure)
+  run.busy = false
+  if not ok then run.failure = run.failure or failure end
+  if core.isOpen(run.channel) and not run.failure then
+    dispatch.pump(run.channel, core.state(run.channel))
+  end
+end
+
+local function requestHandled(run, id, ok, response, reason)
+  if not core.isOpen(run.channel) then return end
+  if ok then
+    requests.respond(run.channel, id, response, reason)
+  else
+    dispatch.refuse(run.channel, id, response)
+    core.flush(run.channel)
+  end
+  if core.pending(run.channel) > 0 then waiting.update(run.channel) end
+end
+
+--- Connects the frames that come in with the handlers.
+local function attach(run)
+  local state = dispatch.stateOf(run.channel)
+  local implementation = run.implementation
+  function state.onMessage(channel)
+    if run.busy or run.failure then return false end
+    local ok, message = core.take(channel)
+    if not ok then
+      log("a message was dropped: %s", message)
+    elseif not implementation.onMessage then
+      log("a message was dropped: the implementation has no onMessage")
+    else
+      run.busy = true
+      startHandler(run, messageHandled, nil, implementation.onMessage, message, channel, nil)
+    end
+    return true
+  end
+  if implementation.onRequest then
+    function state.onRequest(channel, id, request)
+      startHandler(run, requestHandled, id, implementation.onRequest, request, channel, nil)
+    end
+  end
+end
+
+--- One turn of the host: takes in what comes, or lets the loop go round once.
+local function turn(run)
+  local channel, state = run.channel, dispatch.stateOf(run.channel)
+  local loop = scheduler.loop()
+  if loop ~= pollLoop then
+    state.serving = true
+    waiting.update(channel)
+    loop.uv.run("once")
+  elseif loop.isIdle() and not state.ended then
+    core.fill(channel, true)
+    scheduler.run(dispatch.pump, channel, state)
+  else
+    state.serving = true
+    waiting.update(channel)
+    loop.runOnce()
+    state.serving = false
+    waiting.update(channel)
+  end
+end
+
+--- Whether handlers that still wait can be woken by anything.
+local function canGoOn()
+  local loop = scheduler.loop()
+  if loop == pollLoop then return not loop.isIdle() end
+  return loop.uv.loop_alive()
+end
+
+--- Runs until no handler is at work any more, for at most `timeout` seconds.
+local function settle(run, timeout)
+  local deadline = core.now() + timeout
+  local timer = run.active > 0 and timeout < math.huge
+    and scheduler.loop().after(timeout, function() end)
+  while run.active > 0 and core.now() < deadline and canGoOn() do turn(run) end
+  if timer then timer.stop() end
+  if run.active > 0 then log("%d handlers were still waiting at the end", run.active) end
+end
+
+--- Calls a handler that has no answer and lets it finish.
+---@return table? failure
+local function callHandler(run, name, ...)
+  local handler = run.implementation[name]
+  if not handler then return nil end
+  local failure
+  startHandler(run, function(_, _, ok, err) if not ok then failure = err end end, nil, handler, ...)
+  while run.active > 0 and not failure and canGoOn() do turn(run) end
+  return failure
+end
+
+local function reportFailure(run, step, failure)
+  core.queue(run.channel, frame.FAILED, 0,
+    { step = step, message = failure.message, traceback = failure.traceback })
+  pcall(run.channel.flush, run.channel, run.plan.stopTimeout)
+  return 1
+end
+
+--- Evaluates the loop expression; what it answers is the loop that setLoop gets.
+local function evaluateLoop(expression)
+  local chunk, message = load("return " .. expression, "=(loop expression)", "t")
+  if not chunk then return nil, { message = message } end
+  local ok, loop = xpcall(chunk, toFailure)
+  if not ok then return nil, loop end
+  if type(loop) ~= "table" or not loop.new_poll then
+    return nil, { message = "the loop expression must answer what require \"luv\" returns" }
+  end
+  return loop
+end
+
+--- setLoop, initialize, and the ready report.
+---@return integer? code of a start that failed
+local function bringUp(run)
+  local implementation, plan = run.implementation, run.plan
+  if implementation.setLoop or plan.loopExpression then
+    local loop, failure = evaluateLoop(plan.loopExpression or 'require("luv")')
+    if not loop then return reportFailure(run, "loop", failure) end
+    followLoop()
+    failure = callHandler(run, "setLoop", loop)
+    if failure then return reportFailure(run, "loop", failure) end
+  end
+  local failure = callHandler(run, "initialize")
+  if failure then return reportFailure(run, "initialize", failure) end
+  core.queue(run.channel, frame.READY, 0)
+  core.flush(run.channel)
+end
+
+--- Tells the master why its worker ends, as far as it still listens.
+local function sayWhy(run)
+  local channel, failure = run.channel, run.failure
+  log("an error in a handler: %s", failure.traceback)
+  dispatch.refuse(channel, 0, failure)
+  pcall(channel.flush, channel, run.plan.stopTimeout)
+end
+
+--- Logs what a handler of the clean-up raised; the clean-up goes on.
+local function callLogged(run, name, ...)
+  local failure = callHandler(run, name, ...)
+  if failure then log("an error in %s: %s", name, failure.traceback) end
+end
+
+--- Runs an evented implementation over the channel of a dedicated worker.
+---@param channel artel.Channel
+---@param implementation table
+---@param plan table lua/artel/plan.lua
+---@return integer code exit code of the process
+function runner.run(channel, implementation, plan)
+  local run = {
+    channel = channel, implementation = implementation, plan = plan, active = 0, busy = true,
+  }
+  scheduler.setLoop(pollLoop)
+  followLoop()
+  local state = dispatch.stateOf(channel)
+  local code = bringUp(run)
+  if code then return code end
+  attach(run)
+  if implementation.onConnect then
+    startHandler(run, messageHandled, nil, implementation.onConnect, channel, nil)
+  else
+    run.busy = false
+  end
+  scheduler.run(dispatch.pump, channel, state)
+  while not run.failure and not (state.ended and run.active == 0) do
+    if state.ended then
+      settle(run, plan.stopTimeout)
+      break
+    end
+    turn(run)
+  end
+  if run.failure then sayWhy(run) end
+  run.busy = true
+  if implementation.onDisconnect then
+    callLogged(run, "onDisconnect", channel, state.ended or core.newError {
+      kind = "closed", message = "the worker ended because of an error",
+    })
+  end
+  if core.isOpen(channel) then channel:close() end
+  callLogged(run, "terminate")
+  return run.failure and 1 or 0
+end
+
+return runner

@@ -1,0 +1,128 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Coroutines that wait: who sleeps, who is to be woken, and in which order they run again.
+--
+-- A waiter is a table that one call waits with: `done` turns true once, whatever it waited
+-- for; the other fields are the caller's. Coroutines are resumed from one place only, the
+-- run queue, so that one that wakes another never runs it on top of its own stack.
+
+local core = require "artel.core"
+local Queue = require "artel.queue"
+
+local scheduler = {}
+
+local coroutines = core.coroutines
+local runQueue = Queue.new()
+local depth = 0 -- how many run() are on the stack; the outermost empties the run queue
+local kicked = false -- the loop has been asked to empty it
+local currentLoop
+
+--- The loop in use: luv's, unless a host without luv has put its own here.
+function scheduler.loop()
+  if not currentLoop then currentLoop = require "artel.loop_luv" end
+  return currentLoop
+end
+
+--- The loop in use, or nil when nothing has needed one yet.
+function scheduler.loopInUse() return currentLoop end
+
+function scheduler.setLoop(loop) currentLoop = loop end
+
+local function resume(thread, ...)
+  local ok, err = coroutine.resume(thread, ...)
+  if not ok then error(err, 0) end -- a bug of ours: every body catches what its function raises
+end
+
+local function emptyRunQueue()
+  local job = runQueue:pop()
+  while job do
+    if job.callback then
+      job.callback(job)
+    elseif job.waiting then
+      resume(job.coroutine)
+    end
+    job = runQueue:pop()
+  end
+end
+
+--- Calls `fn(...)` and afterwards everything that became ready through it.
+function scheduler.run(fn, ...)
+  depth = depth + 1
+  local ok, err = pcall(fn, ...)
+  if ok and depth == 1 then ok, err = pcall(emptyRunQueue) end
+  depth = depth - 1
+  if not ok then error(err, 0) end
+end
+
+local function kick()
+  kicked = false
+  scheduler.run(function() end)
+end
+
+--- Ends the wait of `waiter`. Its coroutine runs soon, not now; a waiter with a `callback`
+--- has that called instead.
+function scheduler.wake(waiter)
+  if waiter.done then return end
+  waiter.done = true
+  if not waiter.coroutine and not waiter.callback then return end -- somebody blocks on it
+  runQueue:push(waiter)
+  if depth == 0 and not kicked then
+    kicked = true
+    scheduler.loop().soon(kick)
+  end
+end
+
+--- Suspends the running coroutine until `waiter` is woken or `timeout` seconds have passed.
+--- Resumed by anybody else, it goes back to sleep.
+---@return boolean woken false at the time-out
+function scheduler.suspend(waiter, timeout)
+  local thread = coroutine.running()
+  local owner = coroutines[thread]
+  local timer
+  if timeout and timeout < math.huge then
+    timer = scheduler.loop().after(timeout, function()
+      waiter.timedOut = not waiter.done
+      scheduler.wake(waiter)
+    end)
+  end
+  waiter.coroutine, waiter.waiting = thread, true
+  owner.waiter = waiter
+  while not waiter.done do coroutine.yield() end
+  owner.waiter, waiter.waiting = nil, false
+  if timer then timer.stop() end
+  if owner.cancelled then error(owner.cancelled, 0) end
+  return not waiter.timedOut
+end
+
+--- Makes a coroutine of ours run `fn(...)` up to its first wait. `fn` must not raise.
+---@param owner table what the coroutine belongs to; `owner.isHandler` when a worker's handler
+function scheduler.start(owner, fn, ...)
+  local thread = coroutine.create(fn)
+  coroutines[thread] = owner
+  scheduler.run(resume, thread, ...)
+end
+
+--- What the running coroutine belongs to, or nil when it is none of ours.
+function scheduler.currentOwner() return coroutines[coroutine.running()] end
+
+-- Coroutines that have served a handler and can serve another: making one costs more than
+-- most handlers do.
+local idleThreads = {}
+local IDLE_THREADS_MAX = 64
+
+local function serve(_, fn, ...)
+  fn(...)
+  local thread = coroutine.running()
+  if #idleThreads >= IDLE_THREADS_MAX then return end
+  coroutines[thread] = false
+  idleThreads[#idleThreads + 1] = thread
+  return serve(coroutine.yield())
+end
+
+--- As start(), with a used coroutine where there is one.
+function scheduler.startHandler(owner, fn, ...)
+  local thread = table.remove(idleThreads) or coroutine.create(serve)
+  coroutines[thread] = owner
+  scheduler.run(resume, thread, owner, fn, ...)
+end
+
+return scheduler

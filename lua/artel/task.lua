@@ -1,0 +1,118 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- artel.async: functions that may wait while a luv loop goes on.
+
+local core = require "artel.core"
+local scheduler = require "artel.scheduler"
+local waiting = require "artel.waiting"
+
+--- A function that runs, waits and ends on its own.
+---@class artel.Task
+local Task = {}
+local metatable = { __name = "artel.Task", __index = Task }
+
+-- Reports errors that nobody has awaited once nobody can any more: when the task is collected,
+-- at the latest when Lua ends.
+function metatable.__gc(task)
+  if task.failed and not task.awaited then
+    io.stderr:write("artel: an error in artel.async that nobody awaited: ", task.report, "\n")
+  end
+end
+
+local function toReport(task)
+  return function(err)
+    task.report = core.traceback(err, 2)
+    return err
+  end
+end
+
+local function body(task, fn, ...)
+  local results = table.pack(xpcall(fn, toReport(task), ...))
+  task.done = true
+  if results[1] then
+    task.results = results
+  elseif task.cancelled and rawequal(results[2], task.cancelled) then
+    task.wasCancelled = true
+  else
+    task.failed, task.err = true, results[2]
+  end
+  for _, waiter in ipairs(task.waiters) do scheduler.wake(waiter) end
+  task.waiters = {}
+end
+
+--- Runs `fn(...)` up to its first wait.
+---@param fn function
+---@return artel.Task
+function Task.async(fn, ...)
+  if type(fn) ~= "function" then
+    error("bad argument #1 to 'async' (function expected)", 2)
+  end
+  scheduler.loop()
+  local task = setmetatable({ done = false, waiters = {} }, metatable)
+  scheduler.start(task, body, task, fn, ...)
+  return task
+end
+
+---@return boolean
+function Task:isDone() return self.done end
+
+--- Ends the task at its current or next wait, where an error of kind "cancelled" is raised.
+function Task:cancel()
+  if self.done then return end
+  self.cancelled = self.cancelled
+    or core.newError { kind = "cancelled", message = "the task was cancelled" }
+  if self.waiter then scheduler.wake(self.waiter) end
+end
+
+local function timeoutError(timeout)
+  return nil, core.newError {
+    kind = "timeout", message = ("the task was not done within %g s"):format(timeout),
+  }
+end
+
+--- Runs the loop until the task is done, for code outside any coroutine.
+local function runLoop(task, timeout)
+  local loop = scheduler.loop()
+  local expired = false
+  local timer = timeout and timeout < math.huge
+    and loop.after(timeout, function() expired = true end)
+  while not task.done and not expired do
+    local alive = loop.uv.run("once")
+    if not alive and not task.done and not expired then
+      error("the task waits for something that nothing on the loop will bring", 3)
+    end
+  end
+  if timer then timer.stop() end
+  return task.done
+end
+
+--- Waits for the end of the task.
+---@param timeout? number seconds
+---@return any ... what the function returned, or nil and an error at the time-out
+function Task:await(timeout)
+  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
+    error("bad argument #1 to 'await' (seconds from 0 up expected)", 2)
+  end
+  if not self.done then
+    if timeout == 0 then return timeoutError(timeout) end
+    local mode = waiting.check(2)
+    local done
+    if mode == "block" then
+      done = runLoop(self, timeout)
+    else
+      local waiter = {}
+      self.waiters[#self.waiters + 1] = waiter
+      done = scheduler.suspend(waiter, timeout)
+    end
+    if not done then return timeoutError(timeout) end
+  end
+  self.awaited = true
+  if self.failed then error(self.err, 0) end
+  if self.wasCancelled then return nil, self.cancelled end
+  return table.unpack(self.results, 2, self.results.n)
+end
+
+metatable.__tostring = function(task)
+  return ("artel task (%s)"):format(task.done and "done" or "running")
+end
+
+return Task

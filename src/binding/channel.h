@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The channel as a Lua userdata, shared by the files of the binding. */
+#ifndef ARTEL_BINDING_CHANNEL_H
+#define ARTEL_BINDING_CHANNEL_H
+
+#include "../core/channel.h"
+#include "../core/process.h"
+#include "codec.h"
+
+#include <lua.h>
+#include <stdbool.h>
+
+/* User values of a box. */
+enum {
+    ARTEL_BOX_STATE = 1, /* the table that lua/artel/channel.lua keeps for it, or nil */
+    ARTEL_BOX_CODEC = 2, /* { encode =, decode = } of a custom channel factory, or nil */
+    ARTEL_BOX_USER_VALUES = 2
+};
+
+struct artel_channel_box {
+    struct artel_channel *channel; /* NULL once closed */
+    struct artel_process process;  /* pid 0 when there is no process behind it */
+    struct artel_codec_limits limits;
+    bool worker_end;  /* this end is a worker's: it stops reading while it cannot send */
+    bool exit_noted;  /* the process has ended: an empty read is the end of the channel */
+    bool queued_in_lua; /* messages wait in the state table: look there first */
+};
+
+/*
+ * Pushes a new, closed box of the class ("artel.Channel", "artel.Worker", ...). The caller
+ * then opens a channel into it.
+ */
+struct artel_channel_box *artel_channel_box_new(lua_State *L, const char *class_name);
+
+/* The box at index, of whatever class; raises for anything else. May be closed. */
+struct artel_channel_box *artel_check_box(lua_State *L, int index);
+
+/* The same, and raises when it is closed. */
+struct artel_channel_box *artel_check_open_box(lua_State *L, int index);
+
+/*
+ * Reads once. > 0 bytes, 0 nothing now, negative the end (as artel_channel_fill). A
+ * channel whose process has ended, and which holds nothing more, ends though a grandchild
+ * keeps it open.
+ */
+ssize_t artel_box_fill(struct artel_channel_box *box, bool block);
+
+/*
+ * Encodes the value at index as a frame of the box at box_index and queues it. 0 with the
+ * stack as it was, or 2 with nil and an error object pushed.
+ */
+int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uint32_t id,
+                    int index);
+
+/*
+ * Decodes the body of the frame that artel_channel_next() gave, and consumes it. 1 with the
+ * value pushed (nil when the frame has no body), or 2 with nil and an error object.
+ */
+int artel_box_take(lua_State *L, int box_index, const struct artel_frame *frame);
+
+/* Closes the channel and hands a process that still runs to the reaper. Repeatable. */
+void artel_box_close(struct artel_channel_box *box);
+
+/* Adds the class functions and the parts that lua/artel/channel.lua is made of. */
+void artel_channel_register(lua_State *L);
+void artel_channel_parts_register(lua_State *L);
+void artel_process_register(lua_State *L);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts that lua/artel/channel.lua builds waiting, requests and admin frames from: each
+ * is one step on one channel and never waits. Not for users.
+ */
+#include "channel.h"
+
+#include "../core/error.h"
+#include "../core/fd.h"
+#include "error.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <string.h>
+
+/* peek(channel) → kind, id | nil when no whole frame is here | false, code at the end, where
+ * code is "closed", "protocol" or "oversize", and for protocol what was wrong */
+static int peek(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    struct artel_frame frame;
+    int found = artel_channel_next(box->channel, &frame);
+    if (found == 1) {
+        lua_pushinteger(L, frame.kind);
+        lua_pushinteger(L, frame.id);
+        return 2;
+    }
+    if (found == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushboolean(L, false);
+    lua_pushstring(L, found == ARTEL_E_PROTOCOL   ? "protocol"
+                      : found == ARTEL_E_OVERSIZE ? "oversize"
+                                                  : "closed");
+    lua_pushstring(L, found == ARTEL_E_PROTOCOL ? artel_channel_fault(box->channel)
+                                                : artel_error_text(found));
+    return 3;
+}
+
+/* take(channel) → true, value of the frame that peek showed | nil, err when it cannot be
+ * decoded; either way the frame is consumed */
+static int take(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    struct artel_frame frame;
+    if (artel_channel_next(box->channel, &frame) != 1) {
+        return luaL_error(L, "take without a frame");
+    }
+    lua_pushboolean(L, true);
+    artel_box_take(L, 1, &frame);
+    return 2; /* what is on top: true, value; or nil, err */
+}
+
+/* fill(channel, block?) → "more" | "none" | "end" | "signal" */
+static int fill(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    ssize_t got = artel_box_fill(box, lua_toboolean(L, 2));
+    lua_pushstring(L, got > 0        ? "more"
+                      : got == 0     ? "none"
+                      : got == -EINTR ? "signal"
+                                      : "end");
+    return 1;
+}
+
+/* queue(channel, kind, id, value?) → true | nil, err. Without a value the frame is bare. */
+static int queue(lua_State *L)
+{
+    artel_check_open_box(L, 1);
+    lua_Integer kind = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, kind >= 0 && kind < ARTEL_FRAME_KINDS, 2, "no such frame kind");
+    uint32_t id = (uint32_t)luaL_checkinteger(L, 3);
+    int index = lua_isnone(L, 4) ? 0 : 4;
+    int failure = artel_box_queue(L, 1, (enum artel_frame_kind)kind, id, index);
+    if (failure != 0) {
+        return failure;
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* flush(channel) → true: nothing is queued any more | false: some is left | nil, err */
+static int flush(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    int status = artel_channel_flush(box->channel);
+    if (status < 0) {
+        return artel_push_failure(L, "closed", status, "the peer has gone (%s)",
+                                  artel_error_text(status));
+    }
+    lua_pushboolean(L, status == 1);
+    return 1;
+}
+
+/* pending(channel) → bytes queued to be sent */
+static int pending(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    lua_pushinteger(L, (lua_Integer)artel_channel_pending_len(box->channel));
+    return 1;
+}
+
+/* unread(channel) → bytes taken in and not yet delivered */
+static int unread(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    lua_pushinteger(L, (lua_Integer)artel_channel_unread_len(box->channel));
+    return 1;
+}
+
+/* arm(channel, wantRead, wantWrite) → true when not to sleep; else false, events of poll(2) */
+static int arm(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    short events = 0;
+    bool ready = artel_channel_arm(box->channel, lua_toboolean(L, 2), lua_toboolean(L, 3),
+                                   &events);
+    lua_pushboolean(L, ready);
+    lua_pushinteger(L, events);
+    return 2;
+}
+
+/* shutdownWrite(channel): nothing more will be sent */
+static int shutdown_write(lua_State *L)
+{
+    artel_channel_shutdown_write(artel_check_open_box(L, 1)->channel);
+    return 0;
+}
+
+/* closeNow(channel): what is queued and cannot leave at once is lost. Keeps the process. */
+static int close_now(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_box(L, 1);
+    if (box->channel != NULL) {
+        artel_channel_flush(box->channel);
+        artel_channel_free(box->channel);
+        box->channel = NULL;
+    }
+    return 0;
+}
+
+/* isOpen(channel) → boolean */
+static int is_open(lua_State *L)
+{
+    lua_pushboolean(L, artel_check_box(L, 1)->channel != NULL);
+    return 1;
+}
+
+/* state(channel) → the table kept with the channel, or nil */
+static int state(lua_State *L)
+{
+    artel_check_box(L, 1);
+    lua_getiuservalue(L, 1, ARTEL_BOX_STATE);
+    return 1;
+}
+
+/* setState(channel, table) */
+static int set_state(lua_State *L)
+{
+    artel_check_box(L, 1);
+    lua_settop(L, 2);
+    lua_setiuservalue(L, 1, ARTEL_BOX_STATE);
+    return 0;
+}
+
+/* setQueuedInLua(channel, boolean): messages wait in the state table, look there first */
+static int set_queued_in_lua(lua_State *L)
+{
+    artel_check_box(L, 1)->queued_in_lua = lua_toboolean(L, 2);
+    return 0;
+}
+
+/* isWorkerEnd(channel) → boolean */
+static int is_worker_end(lua_State *L)
+{
+    lua_pushboolean(L, artel_check_box(L, 1)->worker_end);
+    return 1;
+}
+
+/* setWorkerEnd(channel, boolean): for tests of a worker's behaviour in one process too */
+static int set_worker_end(lua_State *L)
+{
+    artel_check_box(L, 1)->worker_end = lua_toboolean(L, 2);
+    return 0;
+}
+
+/* transportName(channel) → "socket" */
+static int transport_name(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    lua_pushstring(L, artel_channel_transport_name(box->channel));
+    return 1;
+}
+
+void artel_channel_parts_register(lua_State *L)
+{
+    static const luaL_Reg FUNCTIONS[] = {{"peek", peek},
+                                         {"take", take},
+                                         {"fill", fill},
+                                         {"queue", queue},
+                                         {"flush", flush},
+                                         {"pending", pending},
+                                         {"unread", unread},
+                                         {"arm", arm},
+                                         {"shutdownWrite", shutdown_write},
+                                         {"closeNow", close_now},
+                                         {"isOpen", is_open},
+                                         {"state", state},
+                                         {"setState", set_state},
+                                         {"setQueuedInLua", set_queued_in_lua},
+                                         {"isWorkerEnd", is_worker_end},
+                                         {"setWorkerEnd", set_worker_end},
+                                         {"transportName", transport_name},
+                                         {NULL, NULL}};
+    luaL_setfuncs(L, FUNCTIONS, 0);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The module artel.core: what C gives to the Lua modules. Not for users. */
+#include "core.h"
+
+#include "address.h"
+#include "address.h"
+#include "channel.h"
+#include "codec.h"
+#include "error.h"
+#include "file.h"
+#include "open.h"
+#include "wait.h"
+
+int luaopen_artel_core(lua_State *L)
+{
+    lua_newtable(L);
+    artel_error_register(L);
+    artel_codec_register(L);
+    artel_process_register(L);
+    artel_channel_register(L);
+    artel_channel_parts_register(L);
+    artel_wait_register(L);
+    artel_open_register(L);
+    artel_file_register(L);
+    artel_address_register(L);
+    artel_address_register(L);
+    return 1;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules of waiting (docs/api.md, "Waiting") and the one place that blocks. */
+#include "wait.h"
+
+#include "../core/clock.h"
+#include "channel.h"
+#include "error.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <math.h>
+#include <poll.h>
+#include <string.h>
+
+/* Registry key of the table coroutine → true: those a scheduler of ours resumes. */
+static const char COROUTINES = 0;
+
+/* Whether the running coroutine is one that a scheduler of ours resumes. */
+static bool is_ours(lua_State *L)
+{
+    if (lua_pushthread(L) == 1) { /* the main thread never is */
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &COROUTINES);
+    lua_insert(L, -2);
+    lua_rawget(L, -2);
+    bool ours = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+    return ours;
+}
+
+/* Whether we were called from inside uv.run(), if luv is loaded at all. */
+static bool luv_loop_runs(lua_State *L)
+{
+    int top = lua_gettop(L);
+    bool runs = false;
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "luv") == LUA_TTABLE &&
+        lua_getfield(L, -1, "loop_mode") == LUA_TFUNCTION) {
+        lua_call(L, 0, 1);
+        runs = !lua_isnil(L, -1);
+    }
+    lua_settop(L, top);
+    return runs;
+}
+
+enum artel_wait_mode artel_wait_mode(lua_State *L)
+{
+    if (!is_ours(L)) {
+        return luv_loop_runs(L) ? ARTEL_WAIT_FORBIDDEN : ARTEL_WAIT_BLOCK;
+    }
+    return lua_isyieldable(L) ? ARTEL_WAIT_SUSPEND : ARTEL_WAIT_UNYIELDABLE;
+}
+
+static int do_nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+void artel_run_hooks(lua_State *L)
+{
+    /* Any call runs a pending call hook, and lua.c's SIGINT handler sets one. */
+    lua_pushcfunction(L, do_nothing);
+    lua_call(L, 0, 0);
+}
+
+int64_t artel_check_deadline(lua_State *L, int index)
+{
+    if (lua_isnoneornil(L, index)) {
+        return ARTEL_NO_DEADLINE;
+    }
+    lua_Number seconds = luaL_checknumber(L, index);
+    luaL_argcheck(L, seconds >= 0, index, "a time-out is a number of seconds from 0 up");
+    if (seconds > 1e12) { /* math.huge too */
+        return ARTEL_NO_DEADLINE;
+    }
+    return artel_clock_deadline_ms((int64_t)ceil(seconds * 1000));
+}
+
+/* Poll that starts again after a signal, once Lua's hooks have had their turn. */
+static int poll_until(lua_State *L, struct pollfd *wanted, nfds_t count, int64_t deadline_ms)
+{
+    for (;;) {
+        int ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms));
+        if (ready >= 0 || errno != EINTR) {
+            return ready;
+        }
+        artel_run_hooks(L);
+    }
+}
+
+/* Fills one or two entries; answers their count, or 0 when there is no need to sleep. */
+static nfds_t arm(struct artel_channel_box *box, bool want_read, bool want_write,
+                  struct pollfd wanted[2])
+{
+    short events = 0;
+    if (artel_channel_arm(box->channel, want_read, want_write, &events)) {
+        return 0;
+    }
+    wanted[0] = (struct pollfd){.fd = artel_channel_fd(box->channel), .events = events};
+    if (box->process.pidfd < 0 || box->exit_noted) {
+        return 1;
+    }
+    wanted[1] = (struct pollfd){.fd = box->process.pidfd, .events = POLLIN};
+    return 2;
+}
+
+static void note_exit(struct artel_channel_box *box, nfds_t count,
+                      const struct pollfd wanted[2])
+{
+    if (count == 2 && wanted[1].revents != 0) {
+        box->exit_noted = true;
+    }
+}
+
+bool artel_wait_channel(lua_State *L, struct artel_channel_box *box, bool want_read,
+                        bool want_write, int64_t deadline_ms)
+{
+    struct pollfd wanted[2];
+    nfds_t count = arm(box, want_read, want_write, wanted);
+    if (count == 0) {
+        return true;
+    }
+    int ready = poll_until(L, wanted, count, deadline_ms);
+    note_exit(box, count, wanted);
+    return ready != 0;
+}
+
+/* waitMode() → "block" | "suspend" | "forbidden" | "unyieldable" */
+static int wait_mode(lua_State *L)
+{
+    static const char *const NAMES[] = {"block", "suspend", "forbidden",
+                                        "unyieldable"};
+    lua_pushstring(L, NAMES[artel_wait_mode(L)]);
+    return 1;
+}
+
+/* now() → seconds of a monotonic clock */
+static int now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)artel_clock_now_ms() / 1000);
+    return 1;
+}
+
+/* waitChannel(channel, wantRead, wantWrite, timeout) → boolean: false at the time-out */
+static int wait_channel(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    int64_t deadline = artel_check_deadline(L, 4);
+    lua_pushboolean(L, artel_wait_channel(L, box, lua_toboolean(L, 2), lua_toboolean(L, 3),
+                                          deadline));
+    return 1;
+}
+
+/* waitMany({channel, ...}, timeout) → boolean: until one can be read; false at the time-out */
+static int wait_many(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int64_t deadline = artel_check_deadline(L, 2);
+    size_t channels = lua_rawlen(L, 1);
+    struct pollfd *wanted = lua_newuserdatauv(L, (2 * channels + 1) * sizeof *wanted, 0);
+    nfds_t used = 0;
+    for (size_t i = 1; i <= channels; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i);
+        struct artel_channel_box *box = artel_check_open_box(L, -1);
+        bool want_write = artel_channel_pending_len(box->channel) > 0;
+        nfds_t count = arm(box, true, want_write, wanted + used);
+        if (count == 0) {
+            lua_pushboolean(L, true);
+            return 1;
+        }
+        used += count;
+        lua_pop(L, 1);
+    }
+    int ready = poll_until(L, wanted, used, deadline);
+    for (size_t i = 1; i <= channels && ready > 0; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i);
+        struct artel_channel_box *box = artel_check_box(L, -1);
+        for (nfds_t j = 0; j < used && box->process.pidfd >= 0; j++) {
+            if (wanted[j].fd == box->process.pidfd && wanted[j].revents != 0) {
+                box->exit_noted = true;
+            }
+        }
+        lua_pop(L, 1);
+    }
+    lua_pushboolean(L, ready != 0);
+    return 1;
+}
+
+/* pollStreams({descriptor, ...}, {events, ...}, timeout) → {index of a ready one, ...} */
+static int poll_streams(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int64_t deadline = artel_check_deadline(L, 3);
+    size_t count = lua_rawlen(L, 1);
+    struct pollfd *wanted = lua_newuserdatauv(L, (count + 1) * sizeof *wanted, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        lua_rawgeti(L, 2, (lua_Integer)i + 1);
+        wanted[i] = (struct pollfd){.fd = (int)lua_tointeger(L, -2),
+                                    .events = (short)lua_tointeger(L, -1)};
+        lua_pop(L, 2);
+    }
+    poll_until(L, wanted, count, deadline);
+    lua_newtable(L);
+    lua_Integer ready = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (wanted[i].revents != 0) {
+            lua_pushinteger(L, (lua_Integer)i + 1);
+            lua_rawseti(L, -2, ++ready);
+        }
+    }
+    return 1;
+}
+
+void artel_wait_register(lua_State *L)
+{
+    static const luaL_Reg FUNCTIONS[] = {{"waitMode", wait_mode},
+                                         {"now", now},
+                                         {"waitChannel", wait_channel},
+                                         {"waitMany", wait_many},
+                                         {"pollStreams", poll_streams},
+                                         {NULL, NULL}};
+    luaL_setfuncs(L, FUNCTIONS, 0);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &COROUTINES);
+    lua_setfield(L, -2, "coroutines");
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How bytes become frames and frames bytes: queues, greeting, and the start-up reports. */
+#include "channel.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GREETING "ATL1"
+#define GREETING_LEN 4
+
+/* A read asks for this much at first, and for twice as much each time it was filled. */
+#define READ_LEN_MIN ((size_t)4096)
+#define READ_LEN_MAX ((size_t)256 * 1024)
+
+/* What a direction carries next. */
+enum phase {
+    PHASE_GREETING, /* receiving only: the four bytes are not all in yet */
+    PHASE_REPORT,   /* dedicated: the profile, or the ready or failed report, in msgpack */
+    PHASE_FRAMES    /* application frames */
+};
+
+struct artel_channel {
+    struct artel_transport *transport;
+    struct artel_channel_options options;
+
+    struct artel_buffer in;
+    struct artel_frame_reader reader;
+    enum phase in_phase;
+    size_t greeting_matched;  /* bytes of the greeting received and right */
+    size_t read_len;          /* what the next fill asks for */
+    int in_end;               /* 0, or why nothing more will be read */
+    struct artel_frame frame; /* total_len 0: none; its body is an offset into in */
+    size_t frame_body_at;
+
+    struct artel_buffer out;
+    enum phase out_phase;
+    size_t queued_len;     /* bytes of whole frames at the head of out */
+    size_t body_at;        /* of the frame being written, counted from out's head */
+    enum artel_frame_kind open_kind;
+    int out_end;           /* 0, or why nothing more can be sent */
+
+    char fault[160];
+};
+
+/* ---- life ---- */
+
+static bool is_dedicated(const struct artel_channel *channel)
+{
+    return channel->options.start == ARTEL_START_MASTER ||
+           channel->options.start == ARTEL_START_HOST;
+}
+
+static void start_reader(struct artel_channel *channel)
+{
+    enum artel_encoding encoding = channel->options.encoding;
+    uint32_t accepts = channel->options.accepts;
+    if (channel->in_phase == PHASE_REPORT) {
+        encoding = ARTEL_MSGPACK;
+        accepts = channel->options.start == ARTEL_START_HOST
+                      ? ARTEL_FRAME_BIT(ARTEL_FRAME_PROFILE)
+                      : ARTEL_FRAME_BIT(ARTEL_FRAME_READY) |
+                            ARTEL_FRAME_BIT(ARTEL_FRAME_FAILED);
+    }
+    artel_frame_reader_init(&channel->reader, encoding, channel->options.max_message_len,
+                            accepts);
+}
+
+static int queue_greeting(struct artel_channel *channel)
+{
+    /* Nothing but whole frames is queued when this is called, so the tail is the end. */
+    channel->out.end = channel->out.start + channel->queued_len;
+    int status = artel_buffer_append(&channel->out, GREETING, GREETING_LEN);
+    if (status == 0) {
+        channel->queued_len += GREETING_LEN;
+    }
+    return status;
+}
+
+int artel_channel_new(struct artel_channel **channel, struct artel_transport *transport,
+                      const struct artel_channel_options *options)
+{
+    struct artel_channel *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        transport->ops->free(transport);
+        return -ENOMEM;
+    }
+    self->transport = transport;
+    self->options = *options;
+    self->read_len = READ_LEN_MIN;
+    artel_buffer_init(&self->in);
+    artel_buffer_init(&self->out);
+    bool dedicated = is_dedicated(self);
+    self->in_phase = options->start == ARTEL_START_PLAIN ? PHASE_FRAMES : PHASE_GREETING;
+    self->out_phase = dedicated ? PHASE_REPORT : PHASE_FRAMES;
+    start_reader(self);
+    int status = dedicated || options->start == ARTEL_START_CLIENT ? queue_greeting(self) : 0;
+    if (status < 0) {
+        artel_channel_free(self);
+        return status;
+    }
+    *channel = self;
+    return 0;
+}
+
+void artel_channel_free(struct artel_channel *channel)
+{
+    if (channel == NULL) {
+        return;
+    }
+    channel->transport->ops->free(channel->transport);
+    artel_buffer_fini(&channel->in);
+    artel_buffer_fini(&channel->out);
+    free(channel);
+}
+
+void artel_channel_set_encoding(struct artel_channel *channel, enum artel_encoding encoding)
+{
+    channel->options.encoding = encoding;
+    start_reader(channel);
+}
+
+void artel_channel_set_limits(struct artel_channel *channel, size_t max_message_len,
+                              size_t max_queued_len)
+{
+    channel->options.max_message_len = max_message_len;
+    channel->options.max_queued_len = max_queued_len;
+    channel->reader.max_len = max_message_len;
+}
+
+void artel_channel_set_accepts(struct artel_channel *channel, uint32_t accepts)
+{
+    channel->options.accepts = accepts;
+    if (channel->in_phase == PHASE_FRAMES) {
+        channel->reader.accepts = accepts;
+    }
+}
+
+/* ---- receiving ---- */
+
+/* Writes the sentence of artel_channel_fault(): what came, quoted and escaped. */
+static void describe_fault(struct artel_channel *channel, const char *expected)
+{
+    static const size_t SHOWN = 24; /* bytes of the culprit: enough to recognise a print */
+    char *out = channel->fault;
+    size_t room = sizeof channel->fault;
+    int used = snprintf(out, room, "expected %s, got \"", expected);
+    size_t at = used < 0 ? 0 : (size_t)used;
+    size_t len = artel_buffer_len(&channel->in);
+    const uint8_t *bytes = artel_buffer_head(&channel->in);
+    for (size_t i = 0; i < len && i < SHOWN && at + 6 < room; i++) {
+        bool plain = bytes[i] >= ' ' && bytes[i] < 127 && bytes[i] != '"' &&
+                     bytes[i] != '\\';
+        used = snprintf(out + at, room - at, plain ? "%c" : "\\x%02x", bytes[i]);
+        at += used < 0 ? 0 : (size_t)used;
+    }
+    snprintf(out + at, room - at, "\"");
+}
+
+ssize_t artel_channel_fill(struct artel_channel *channel, bool block)
+{
+    if (channel->in_end != 0) {
+        return channel->in_end;
+    }
+    /* A long message is taken in by ever larger reads: room grows with what has come,
+     * never with what was announced. */
+    size_t wanted = channel->read_len;
+    if (artel_buffer_len(&channel->in) > wanted) {
+        wanted = artel_buffer_len(&channel->in);
+    }
+    int status = artel_buffer_reserve(&channel->in, wanted);
+    if (status < 0) {
+        return channel->in_end = status;
+    }
+    size_t room = artel_buffer_room(&channel->in);
+    ssize_t got = channel->transport->ops->read(
+        channel->transport, artel_buffer_tail(&channel->in), room, block);
+    if (got > 0) {
+        artel_buffer_commit(&channel->in, (size_t)got);
+        if ((size_t)got == room && channel->read_len < READ_LEN_MAX) {
+            channel->read_len *= 2;
+        }
+        return got;
+    }
+    if (got == -EAGAIN) {
+        return 0;
+    }
+    if (got != -EINTR) {
+        channel->in_end = (int)got;
+    }
+    return got;
+}
+
+void artel_channel_end_input(struct artel_channel *channel)
+{
+    if (channel->in_end == 0) {
+        channel->in_end = ARTEL_E_EOF;
+    }
+}
+
+/* 1 when the greeting is complete, 0 when bytes are missing, negative when it is wrong. */
+static int match_greeting(struct artel_channel *channel)
+{
+    const uint8_t *bytes = artel_buffer_head(&channel->in);
+    size_t len = artel_buffer_len(&channel->in);
+    size_t matched = 0;
+    while (matched < len && channel->greeting_matched + matched < GREETING_LEN) {
+        if (bytes[matched] != (uint8_t)GREETING[channel->greeting_matched + matched]) {
+            describe_fault(channel, "the greeting ATL1");
+            return channel->reader.failed = ARTEL_E_PROTOCOL;
+        }
+        matched++;
+    }
+    artel_buffer_consume(&channel->in, matched);
+    channel->greeting_matched += matched;
+    if (channel->greeting_matched < GREETING_LEN) {
+        return 0;
+    }
+    channel->in_phase = is_dedicated(channel) ? PHASE_REPORT : PHASE_FRAMES;
+    start_reader(channel);
+    if (channel->options.start == ARTEL_START_SERVER && queue_greeting(channel) < 0) {
+        return channel->reader.failed = -ENOMEM;
+    }
+    return 1;
+}
+
+/* Frames without a body carry nil in msgpack, and nothing else. */
+static bool body_fits_kind(const struct artel_channel *channel,
+                           const struct artel_frame *frame)
+{
+    static const uint32_t BARE =
+        ARTEL_FRAME_BIT(ARTEL_FRAME_READY) | ARTEL_FRAME_BIT(ARTEL_FRAME_CANCEL);
+    if (channel->reader.encoding != ARTEL_MSGPACK ||
+        !(ARTEL_FRAME_BIT(frame->kind) & BARE)) {
+        return true;
+    }
+    return frame->body_len == 1 && frame->body[0] == 0xc0;
+}
+
+static int look_for_frame(struct artel_channel *channel)
+{
+    struct artel_frame found;
+    int status = artel_frame_reader_next(
+        &channel->reader, artel_buffer_head(&channel->in), artel_buffer_len(&channel->in),
+        channel->in_end != 0, &found);
+    if (status == 1 && !body_fits_kind(channel, &found)) {
+        status = channel->reader.failed = ARTEL_E_PROTOCOL;
+    }
+    if (status == 1) {
+        channel->frame = found;
+        channel->frame_body_at =
+            found.body == NULL ? 0 : (size_t)(found.body - artel_buffer_head(&channel->in));
+        return 1;
+    }
+    if (status == ARTEL_E_PROTOCOL) {
+        describe_fault(channel, channel->reader.encoding == ARTEL_JSON
+                                    ? "a JSON text that may be sent here"
+                                    : "a msgpack frame that may be sent here");
+    }
+    if (status == 0 && channel->reader.encoding == ARTEL_JSON &&
+        artel_json_scan_is_blank(&channel->reader.scan)) {
+        /* White space between texts is not kept: a peer could send it for ever. */
+        artel_buffer_consume(&channel->in, channel->reader.scanned);
+        channel->reader.scanned = 0;
+    }
+    return status;
+}
+
+int artel_channel_next(struct artel_channel *channel, struct artel_frame *frame)
+{
+    if (channel->frame.total_len == 0) {
+        int status = channel->reader.failed;
+        if (status == 0 && channel->in_phase == PHASE_GREETING) {
+            status = match_greeting(channel);
+        } else if (status == 0) {
+            status = 1;
+        }
+        if (status == 1) {
+            status = look_for_frame(channel);
+        }
+        if (status != 1) {
+            return status == 0 && channel->in_end != 0 ? channel->in_end : status;
+        }
+    }
+    *frame = channel->frame;
+    if (frame->body != NULL) {
+        frame->body = artel_buffer_head(&channel->in) + channel->frame_body_at;
+    }
+    return 1;
+}
+
+void artel_channel_consume(struct artel_channel *channel)
+{
+    artel_buffer_consume(&channel->in, channel->frame.total_len);
+    channel->frame.total_len = 0;
+    if (channel->in_phase == PHASE_REPORT) {
+        channel->in_phase = PHASE_FRAMES;
+        start_reader(channel);
+    }
+}
+
+const char *artel_channel_fault(const struct artel_channel *channel)
+{
+    return channel->fault;
+}
+
+enum artel_encoding artel_channel_frame_encoding(const struct artel_channel *channel)
+{
+    return channel->reader.encoding;
+}
+
+size_t artel_channel_unread_len(const struct artel_channel *channel)
+{
+    return artel_buffer_len(&channel->in);
+}
+
+/* ---- sending ---- */
+
+enum artel_encoding artel_channel_send_encoding(const struct artel_channel *channel)
+{
+    return channel->out_phase == PHASE_REPORT ? ARTEL_MSGPACK : channel->options.encoding;
+}
+
+/* What stands before and behind a body in JSON; %u is the id. An error frame's body is an
+ * object whose opening bracket becomes the comma behind the id. */
+static const struct {
+    const char *before;
+    const char *behind;
+} JSON_ENVELOPES[ARTEL_FRAME_KINDS] = {
+    [ARTEL_FRAME_MESSAGE] = {"", "\n"},
+    [ARTEL_FRAME_REQUEST] = {"{\"_request_\":%u,\"body\":", "}\n"},
+    [ARTEL_FRAME_RESPONSE] = {"{\"_response_\":%u,\"body\":", "}\n"},
+    [ARTEL_FRAME_ERROR] = {"{\"_error_\":%u", "\n"},
+    [ARTEL_FRAME_STOP] = {"{\"_stop_\":", "}\n"},
+    [ARTEL_FRAME_QUERY] = {"{\"_query_\":", "}\n"},
+    [ARTEL_FRAME_STATUS] = {"{\"_status_\":", "}\n"},
+    [ARTEL_FRAME_CANCEL] = {"{\"_cancel_\":%u", "}\n"},
+};
+#define ENVELOPE_LEN_MAX 48
+
+struct artel_buffer *artel_channel_frame_begin(struct artel_channel *channel,
+                                               enum artel_frame_kind kind, uint32_t id)
+{
+    struct artel_buffer *out = &channel->out;
+    out->end = out->start + channel->queued_len; /* forgets a frame that was given up */
+    if (artel_buffer_reserve(out, ENVELOPE_LEN_MAX) < 0) {
+        return NULL;
+    }
+    uint8_t *at = artel_buffer_tail(out);
+    if (artel_channel_send_encoding(channel) == ARTEL_MSGPACK) {
+        artel_frame_put_header(at, 0, kind, id);
+        artel_buffer_commit(out, ARTEL_FRAME_HEADER_LEN);
+    } else if (kind != ARTEL_FRAME_MESSAGE) {
+        int len = snprintf((char *)at, ENVELOPE_LEN_MAX, JSON_ENVELOPES[kind].before, id);
+        artel_buffer_commit(out, (size_t)len);
+    }
+    channel->body_at = artel_buffer_len(out);
+    channel->open_kind = kind;
+    return out;
+}
+
+static int close_envelope(struct artel_channel *channel, size_t body_len)
+{
+    struct artel_buffer *out = &channel->out;
+    if (artel_channel_send_encoding(channel) == ARTEL_MSGPACK) {
+        if (body_len == 0) {
+            static const uint8_t NIL = 0xc0;
+            int status = artel_buffer_append(out, &NIL, 1);
+            if (status < 0) {
+                return status;
+            }
+            body_len = 1;
+        }
+        uint8_t *header =
+            artel_buffer_head(out) + channel->body_at - ARTEL_FRAME_HEADER_LEN;
+        header[0] = (uint8_t)(body_len >> 24);
+        header[1] = (uint8_t)(body_len >> 16);
+        header[2] = (uint8_t)(body_len >> 8);
+        header[3] = (uint8_t)body_len;
+        return 0;
+    }
+    if (channel->open_kind == ARTEL_FRAME_ERROR) {
+        artel_buffer_head(out)[channel->body_at] = ',';
+    }
+    const char *behind = JSON_ENVELOPES[channel->open_kind].behind;
+    return artel_buffer_append(out, behind, strlen(behind));
+}
+
+int artel_channel_frame_end(struct artel_channel *channel)
+{
+    struct artel_buffer *out = &channel->out;
+    size_t body_len = artel_buffer_len(out) - channel->body_at;
+    int status = body_len > channel->options.max_message_len ? ARTEL_E_OVERSIZE
+                                                             : close_envelope(channel, body_len);
+    size_t frame_len = artel_buffer_len(out) - channel->queued_len;
+    if (status == 0 && channel->queued_len > 0 &&
+        (frame_len > channel->options.max_queued_len ||
+         channel->queued_len > channel->options.max_queued_len - frame_len)) {
+        status = ARTEL_E_OVERLOADED;
+    }
+    if (status < 0) {
+        out->end = out->start + channel->queued_len;
+        return status;
+    }
+    channel->queued_len += frame_len;
+    channel->out_phase = PHASE_FRAMES;
+    return 0;
+}
+
+int artel_channel_flush(struct artel_channel *channel)
+{
+    if (channel->out_end != 0) {
+        return channel->out_end;
+    }
+    while (channel->queued_len > 0) {
+        struct iovec part = {artel_buffer_head(&channel->out), channel->queued_len};
+        ssize_t sent = channel->transport->ops->writev(channel->transport, &part, 1);
+        if (sent <= 0) {
+            return sent == 0 ? 0 : (channel->out_end = (int)sent);
+        }
+        channel->out.end = channel->out.start + channel->queued_len;
+        artel_buffer_consume(&channel->out, (size_t)sent);
+        channel->queued_len -= (size_t)sent;
+    }
+    return 1;
+}
+
+size_t artel_channel_pending_len(const struct artel_channel *channel)
+{
+    return channel->queued_len;
+}
+
+void artel_channel_shutdown_write(struct artel_channel *channel)
+{
+    channel->transport->ops->shutdown_write(channel->transport);
+}
+
+/* ---- waiting ---- */
+
+int artel_channel_fd(const struct artel_channel *channel)
+{
+    return channel->transport->fd;
+}
+
+const char *artel_channel_transport_name(const struct artel_channel *channel)
+{
+    return channel->transport->ops->name;
+}
+
+bool artel_channel_arm(struct artel_channel *channel, bool want_read, bool want_write,
+                       short *events)
+{
+    return channel->transport->ops->arm(channel->transport,
+                                        want_read && channel->in_end == 0,
+                                        want_write && channel->out_end == 0, events);
+}

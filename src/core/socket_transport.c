@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first transport: bytes over a connected stream socket. */
+#include "fd.h"
+#include "error.h"
+#include "transport.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+/* A blocking recv that answers EAGAIN did so because some event loop made the descriptor
+ * non-blocking: wait as the receive timeout would have. */
+static ssize_t wait_and_receive(int fd, void *into, size_t len)
+{
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    if (poll(&wanted, 1, ARTEL_TRANSPORT_BLOCK_MS) < 0) {
+        return -errno;
+    }
+    ssize_t got = recv(fd, into, len, MSG_DONTWAIT);
+    return got < 0 ? -errno : got;
+}
+
+static ssize_t socket_read(struct artel_transport *self, void *into, size_t len, bool block)
+{
+    ssize_t got = recv(self->fd, into, len, block ? 0 : MSG_DONTWAIT);
+    if (got < 0) {
+        got = -errno;
+        if (got == -EINTR && !block) {
+            return -EAGAIN;
+        }
+        if (got == -EAGAIN && block) {
+            got = wait_and_receive(self->fd, into, len);
+        }
+    }
+    /* A reset is what an end looks like when the peer left bytes of ours unread. */
+    return got == 0 || got == -ECONNRESET ? ARTEL_E_EOF : got;
+}
+
+static ssize_t socket_writev(struct artel_transport *self, const struct iovec *parts,
+                             int count)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
+    ssize_t sent;
+    do {
+        sent = sendmsg(self->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent >= 0) {
+        return sent;
+    }
+    return errno == EAGAIN || errno == ENOBUFS ? 0 : -errno;
+}
+
+static bool socket_arm(struct artel_transport *self, bool want_read, bool want_write,
+                       short *events)
+{
+    (void)self;
+    *events = (short)((want_read ? POLLIN : 0) | (want_write ? POLLOUT : 0));
+    return false;
+}
+
+static int socket_shutdown_write(struct artel_transport *self)
+{
+    return shutdown(self->fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+static void socket_free(struct artel_transport *self)
+{
+    artel_fd_close(&self->fd);
+    free(self);
+}
+
+static const struct artel_transport_ops SOCKET_OPS = {
+    .name = "socket",
+    .read = socket_read,
+    .writev = socket_writev,
+    .arm = socket_arm,
+    .shutdown_write = socket_shutdown_write,
+    .free = socket_free,
+};
+
+int artel_socket_transport_new(struct artel_transport **transport, int fd)
+{
+    struct artel_transport *self = malloc(sizeof *self);
+    if (self == NULL) {
+        return -ENOMEM;
+    }
+    /* With a receive timeout a blocked recv also answers EINTR after a signal, whatever
+     * SA_RESTART says (signal(7)): that is how Ctrl-C gets through. */
+    struct timeval limit = {.tv_sec = ARTEL_TRANSPORT_BLOCK_MS / 1000};
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0) {
+        int status = -errno;
+        free(self);
+        return status;
+    }
+    self->ops = &SOCKET_OPS;
+    self->fd = fd;
+    *transport = self;
+    return 0;
+}

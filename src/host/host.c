@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a worker comes up: channel, profile, identity, stages, implementation. */
+#include "host.h"
+
+#include "binding/channel.h"
+#include "binding/core.h"
+#include "binding/error.h"
+#include "binding/open.h"
+#include "core/error.h"
+#include "core/fd.h"
+#include "core/file.h"
+#include "core/identity.h"
+#include "core/limits.h"
+#include "core/output.h"
+#include "core/parent_death.h"
+#include "core/process.h"
+#include "state.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A profile is source text; nobody writes more of it. */
+#define BOOTSTRAP_LEN_MAX ((size_t)16 * 1024 * 1024)
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+
+/* Where things stand on the host's Lua stack. */
+enum { CHANNEL = 1, PLAN = 2 };
+
+/* Reports a failed step to the master; answers the exit code. Also to standard error, for
+ * a master that has gone. */
+static int fail(lua_State *L, const char *step, int status, const char *sentence)
+{
+    fprintf(stderr, "artel worker: %s: %s\n", step, sentence);
+    struct artel_channel_box *box = artel_check_open_box(L, CHANNEL);
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, step);
+    lua_setfield(L, -2, "step");
+    lua_pushstring(L, sentence);
+    lua_setfield(L, -2, "message");
+    lua_pushstring(L, status < 0 ? artel_errno_name(-status) : NULL);
+    lua_setfield(L, -2, "errno");
+    artel_box_queue(L, CHANNEL, ARTEL_FRAME_FAILED, 0, lua_gettop(L));
+    artel_channel_flush(box->channel);
+    return EXIT_FAILED;
+}
+
+static int fail_with_code(lua_State *L, const char *step, int status, const char *what)
+{
+    const char *sentence = lua_pushfstring(L, "%s: %s", what, artel_error_text(status));
+    return fail(L, step, status, sentence);
+}
+
+/* ---- the profile ---- */
+
+static int open_channel(lua_State *L)
+{
+    int fd = ARTEL_CHILD_CHANNEL_FD;
+    struct artel_channel_options options = {
+        .encoding = ARTEL_MSGPACK,
+        .start = ARTEL_START_HOST,
+        .max_message_len = (size_t)UINT32_MAX,
+        .max_queued_len = (size_t)1 << 30,
+    };
+    struct artel_channel_box *box = artel_channel_box_new(L, "artel.Channel");
+    box->worker_end = true;
+    int status = artel_box_open(box, &fd, &options);
+    if (status == 0) {
+        artel_channel_flush(box->channel); /* the greeting */
+    }
+    return status;
+}
+
+/* Waits for the profile. 1 with the plan pushed, 0 when the master went before. */
+static int read_plan(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, CHANNEL);
+    struct artel_frame frame;
+    int found;
+    while ((found = artel_channel_next(box->channel, &frame)) == 0) {
+        artel_channel_fill(box->channel, true);
+    }
+    if (found < 0) {
+        return 0;
+    }
+    if (artel_box_take(L, CHANNEL, &frame) != 1 || !lua_istable(L, -1)) {
+        fprintf(stderr, "artel worker: the profile cannot be read\n");
+        return 0;
+    }
+    return 1;
+}
+
+/*
+ * Replaces the plan by what the bootstrap file holds, with the fields that only the master
+ * knows (its process id, further arguments) laid over it. While we still are who started us: the file
+ * need not be readable for the preferred identity. 0, or the exit code after a report.
+ */
+static int load_bootstrap_file(lua_State *L, const char *path)
+{
+    char fault[ARTEL_FILE_FAULT_LEN];
+    char *text = NULL;
+    size_t len = 0;
+    int status =
+        artel_file_read_trusted(path, BOOTSTRAP_LEN_MAX, &text, &len, fault, sizeof fault);
+    if (status < 0) {
+        return fail(L, "profile", status, fault);
+    }
+    lua_pushfstring(L, "@%s", path);
+    int loaded = luaL_loadbufferx(L, text, len, lua_tostring(L, -1), "t");
+    free(text);
+    if (loaded == LUA_OK) {
+        lua_newtable(L); /* data only: no function is within its reach */
+        lua_setupvalue(L, -2, 1);
+        loaded = lua_pcall(L, 0, 1, 0);
+    }
+    if (loaded != LUA_OK || !lua_istable(L, -1)) {
+        const char *what = loaded != LUA_OK ? lua_tostring(L, -1) : "it answers no table";
+        return fail(L, "profile", 0,
+                    lua_pushfstring(L, "the bootstrap file %s cannot be used: %s", path, what));
+    }
+    for (lua_pushnil(L); lua_next(L, PLAN) != 0;) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_settable(L, -4);
+    }
+    lua_replace(L, PLAN);
+    lua_settop(L, PLAN);
+    return 0;
+}
+
+static const char *field_string(lua_State *L, const char *name)
+{
+    lua_getfield(L, PLAN, name); /* the plan keeps the string alive */
+    const char *text = lua_tostring(L, -1);
+    lua_pop(L, 1);
+    return text;
+}
+
+static double field_number(lua_State *L, int index, const char *name)
+{
+    lua_getfield(L, index, name);
+    double number = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return number;
+}
+
+/* ---- the process, before any Lua code of the profile runs ---- */
+
+static int apply_limits(lua_State *L)
+{
+    if (lua_getfield(L, PLAN, "limits") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    struct artel_resource_limits limits = {
+        .memory_bytes = field_number(L, -1, "memory"),
+        .cpu_seconds = field_number(L, -1, "cpu"),
+        .open_files = field_number(L, -1, "openFiles"),
+    };
+    const char *which = "";
+    int status = artel_resource_limits_apply(&limits, &which);
+    if (status < 0) {
+        return fail_with_code(L, "limits", status, which);
+    }
+    lua_pop(L, 1);
+    return 0;
+}
+
+static int take_identity(lua_State *L)
+{
+    const char *name = field_string(L, "identity");
+    if (name == NULL) {
+        return 0;
+    }
+    struct artel_identity identity;
+    int status = artel_identity_find(&identity, name);
+    if (status < 0) {
+        return fail_with_code(L, "identity", status, name);
+    }
+    if (!artel_identity_may_take(&identity)) {
+        fprintf(stderr,
+                "artel worker: cannot become the preferred user %s (uid %d may not); "
+                "going on as it is\n",
+                name, (int)geteuid());
+        return 0;
+    }
+    char fault[200];
+    status = artel_identity_take(&identity, fault, sizeof fault);
+    return status < 0 ? fail(L, "identity", status, fault) : 0;
+}
+
+static int prepare_process(lua_State *L)
+{
+    int code = apply_limits(L);
+    if (code == 0) {
+        code = take_identity(L);
+    }
+    pid_t parent = (pid_t)field_number(L, PLAN, "parent");
+    if (code == 0 && parent > 0) {
+        artel_parent_death_watch(parent); /* where there is none, the channel's end does */
+    }
+    const char *output_path = field_string(L, "outputPath");
+    if (code == 0 && output_path != NULL) {
+        int status = artel_output_redirect(output_path);
+        if (status < 0) {
+            code = fail_with_code(L, "output", status, output_path);
+        }
+    }
+    return code;
+}
+
+/* ---- the implementation ---- */
+
+static int message_handler(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    return 1;
+}
+
+/* Calls a function of artel.bootstrap with channel and plan; answers its integer, or
+ * EXIT_FAILED after what it should have caught itself. */
+static int call_bootstrap(lua_State *L)
+{
+    lua_pushcfunction(L, message_handler);
+    int handler = lua_gettop(L);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "artel.bootstrap");
+    int status = lua_pcall(L, 1, 1, handler);
+    if (status == LUA_OK) {
+        lua_pushvalue(L, CHANNEL);
+        lua_pushvalue(L, PLAN);
+        status = lua_pcall(L, 2, 1, handler);
+    }
+    if (status != LUA_OK) {
+        fprintf(stderr, "artel worker: %s\n", lua_tostring(L, -1));
+        return EXIT_FAILED;
+    }
+    return (int)lua_tointeger(L, -1);
+}
+
+/* Protected by its caller; leaves the exit code on the stack. */
+static int run(lua_State *L)
+{
+    const char *bootstrap_file = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    luaL_requiref(L, "artel.core", luaopen_artel_core, 0);
+    lua_pop(L, 1);
+    int status = open_channel(L);
+    if (status < 0) {
+        fprintf(stderr, "artel worker: descriptor 3 is no channel: %s\n",
+                artel_error_text(status));
+        lua_pushinteger(L, EXIT_FAILED);
+        return 1;
+    }
+    int code = 0;
+    if (read_plan(L) == 1) {
+        if (bootstrap_file != NULL) {
+            lua_pushstring(L, bootstrap_file);
+            lua_setfield(L, PLAN, "bootstrapFile");
+        }
+        const char *path = field_string(L, "bootstrapFile");
+        code = path != NULL ? load_bootstrap_file(L, path) : 0;
+        if (code == 0) {
+            code = prepare_process(L);
+        }
+        if (code == 0) {
+            code = call_bootstrap(L);
+        }
+    }
+    lua_pushinteger(L, code);
+    return 1;
+}
+
+int artel_host_run(const char *bootstrap_file)
+{
+    int type = 0;
+    socklen_t type_len = sizeof type;
+    if (getsockopt(ARTEL_CHILD_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0) {
+        fprintf(stderr,
+                "artel host: descriptor 3 is no channel to a master. Workers are started by "
+                "a Lua program (artel.createWorker), not by hand.\n");
+        return EXIT_USAGE;
+    }
+    artel_fd_set_cloexec(ARTEL_CHILD_CHANNEL_FD, true);
+    lua_State *L = artel_host_state_new();
+    if (L == NULL) {
+        fprintf(stderr, "artel host: not enough memory for a Lua state\n");
+        return EXIT_FAILED;
+    }
+    lua_pushcfunction(L, run);
+    lua_pushlightuserdata(L, (void *)bootstrap_file);
+    int code = EXIT_FAILED;
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
+        code = (int)lua_tointeger(L, -1);
+    } else {
+        fprintf(stderr, "artel host: %s\n", lua_tostring(L, -1));
+    }
+    lua_close(L);
+    return code;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of the executable artel. */
+#include "host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define EXIT_USAGE 2 /* docs/api.md, "Command line" */
+
+static const char USAGE[] =
+    "usage: artel host [--bootstrap FILE]\n"
+    "\n"
+    "Runs a worker. Without --bootstrap it is started by a master, which talks to it over\n"
+    "descriptor 3; nobody starts it by hand.\n"
+    "\n"
+    "  --bootstrap FILE   take the profile from FILE, which generateScript() has written\n"
+    "  -h, --help         show this text\n";
+
+static int usage_error(const char *what, const char *which)
+{
+    fprintf(stderr, "artel: %s '%s'\n%s", what, which, USAGE);
+    return EXIT_USAGE;
+}
+
+static int host(int argc, char **argv)
+{
+    const char *bootstrap_file = NULL;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+            fputs(USAGE, stdout);
+            return 0;
+        }
+        if (strcmp(argv[i], "--bootstrap") != 0) {
+            return usage_error("unknown argument", argv[i]);
+        }
+        if (++i == argc) {
+            return usage_error("a file is missing behind", argv[i - 1]);
+        }
+        bootstrap_file = argv[i];
+    }
+    return artel_host_run(bootstrap_file);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fputs(USAGE, stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
+        fputs(USAGE, stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "host") == 0) {
+        return host(argc, argv);
+    }
+    return usage_error("unknown command", argv[1]);
+}
