@@ -32,6 +32,6 @@ fi
 
 BENCH_TMP=$(mktemp -d)
 trap 'rm -rf "$BENCH_TMP"' EXIT
-LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/bench/?.lua;$PWD/bench/?/init.lua;;"
+LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/?.lua;$PWD/?/init.lua;;"
 LUA_CPATH="$BENCH_ARTEL/lib/?.so;;"
 export BENCH_BUILD BENCH_ARTEL BENCH_BIN BENCH_TMP LUA_PATH LUA_CPATH

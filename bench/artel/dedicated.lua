@@ -5,7 +5,7 @@
 --   dedicated.lua roundtrip|structured|string|stream|blob|life|memory [-n N] [-s BYTES]
 --     [--worker raw|evented] [--encoding msgpack|json] [--transport auto|socket|shared-memory]
 local artel = require "artel"
-local values = require "values"
+local values = require "bench.values"
 
 local options = values.options {
   n = 10000, s = 16 * 1024 * 1024,

@@ -3,7 +3,7 @@
 --
 --   pool.lua map|cpu|start [-n N] [--workers 2] [--transport auto|socket|shared-memory]
 local artel = require "artel"
-local values = require "values"
+local values = require "bench.values"
 
 local MODULE = "bench/artel/workers/tasks.lua"
 

@@ -3,7 +3,7 @@
 --
 --   shared.lua masters|connections|autostart [-n N] [--idle 0] [--encoding msgpack|json]
 local artel = require "artel"
-local values = require "values"
+local values = require "bench.values"
 
 local MODULE = "bench/artel/workers/echo_evented.lua"
 local MOST_FILES = 16384 -- descriptors a worker may have: 5,000 connections and room

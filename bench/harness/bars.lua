@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One workload as a bar chart: a bar for each contender, best first.
-local markdown = require "harness.markdown"
-local svg = require "harness.svg"
+local markdown = require "bench.harness.markdown"
+local svg = require "bench.harness.svg"
 
 local WIDTH, LABELS, VALUES = 820, 290, 110
 local TOP, ROW, BAR = 62, 26, 16

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- How cost grows: durations of one workload at many points, curves on logarithmic axes.
-local markdown = require "harness.markdown"
-local svg = require "harness.svg"
+local markdown = require "bench.harness.markdown"
+local svg = require "bench.harness.svg"
 
 local WIDTH, HEIGHT = 820, 430
 local LEFT, RIGHT, TOP, BOTTOM = 80, 230, 64, 52

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The command line of bench/run: which workloads, how many rounds, where results go.
-local bars = require "harness.bars"
+local bars = require "bench.harness.bars"
 local cjson = require "cjson"
-local curves = require "harness.curves"
-local json = require "harness.json"
-local machine = require "harness.machine"
-local markdown = require "harness.markdown"
-local runner = require "harness.runner"
-local workloads = require "harness.workloads"
+local curves = require "bench.harness.curves"
+local json = require "bench.harness.json"
+local machine = require "bench.harness.machine"
+local markdown = require "bench.harness.markdown"
+local runner = require "bench.harness.runner"
+local workloads = require "bench.harness.workloads"
 
 local USAGE = [[
 usage: bench/run [options] [WORKLOAD...]

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Runs contenders in turn and keeps what they printed.
-local statistics = require "harness.statistics"
+local statistics = require "bench.harness.statistics"
 
 local runner = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Counts instructions of artel's hot path with callgrind and compares with the baseline.
 local cjson = require "cjson"
-local json = require "harness.json"
+local json = require "bench.harness.json"
 
 local BASELINE = "bench/instructions/baseline.json"
 local TOLERANCE = 0.02 -- Lua seeds its string hashes by the clock: that moves counts a little

@@ -4,7 +4,7 @@
 --   workload.lua OPERATION COUNT
 local artel = require "artel"
 local core = require "artel.core"
-local values = require "values"
+local values = require "bench.values"
 
 local operation, count = arg[1], tonumber(arg[2])
 

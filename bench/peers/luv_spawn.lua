@@ -9,7 +9,7 @@
 -- goes with its length in front, so that nobody searches 16 MiB for a newline.
 local cjson = require "cjson"
 local uv = require "luv"
-local values = require "values"
+local values = require "bench.values"
 
 local LINES = [[
 for line in io.lines() do

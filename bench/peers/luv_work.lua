@@ -10,7 +10,7 @@
 -- than queueing all of them at once.
 local cjson = require "cjson"
 local uv = require "luv"
-local values = require "values"
+local values = require "bench.values"
 
 local MAP_WINDOW = 128
 

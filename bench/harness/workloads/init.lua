@@ -3,7 +3,7 @@
 local workloads = {}
 
 for _, group in ipairs { "messages", "lives", "pools", "servers", "sweeps" } do
-  for _, workload in ipairs(require("harness.workloads." .. group)) do
+  for _, workload in ipairs(require("bench.harness.workloads." .. group)) do
     workloads[#workloads + 1] = workload
     workloads[workload.name] = workload
   end

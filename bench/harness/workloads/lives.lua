@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a worker costs to have: its life and its memory.
-local contender = require "harness.workloads.contender"
+local contender = require "bench.harness.workloads.contender"
 local artel, reference = contender.artel, contender.reference
 local node, python, luv = contender.node, contender.python, contender.luv
 

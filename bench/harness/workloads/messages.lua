@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One master, one worker: round trips, structured values, streams, blobs.
-local contender = require "harness.workloads.contender"
+local contender = require "bench.harness.workloads.contender"
 local artel, reference = contender.artel, contender.reference
 local node, python, luv = contender.node, contender.python, contender.luv
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Many requests over two workers: trivial ones, and ones that keep a processor busy.
-local contender = require "harness.workloads.contender"
+local contender = require "bench.harness.workloads.contender"
 local artel, reference = contender.artel, contender.reference
 local node, python, luv = contender.node, contender.python, contender.luv
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One shared worker and many masters.
-local contender = require "harness.workloads.contender"
+local contender = require "bench.harness.workloads.contender"
 local artel, reference = contender.artel, contender.reference
 
 local function server(name, options, extra)

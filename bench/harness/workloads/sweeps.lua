@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- How cost grows with the size of messages, the count of workers and of connections.
-local contender = require "harness.workloads.contender"
+local contender = require "bench.harness.workloads.contender"
 local artel, reference = contender.artel, contender.reference
 local node, python, luv = contender.node, contender.python, contender.luv
 
