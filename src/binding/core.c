@@ -3,12 +3,12 @@
 #include "core.h"
 
 #include "address.h"
-#include "address.h"
 #include "channel.h"
 #include "codec.h"
 #include "error.h"
 #include "file.h"
 #include "open.h"
+#include "system.h"
 #include "wait.h"
 
 int luaopen_artel_core(lua_State *L)
@@ -23,6 +23,6 @@ int luaopen_artel_core(lua_State *L)
     artel_open_register(L);
     artel_file_register(L);
     artel_address_register(L);
-    artel_address_register(L);
+    artel_system_register(L);
     return 1;
 }
