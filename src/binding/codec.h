@@ -7,8 +7,11 @@
 
 #include <lua.h>
 
+/* The codecs recurse on the C stack, so no limit allows more than this. */
+#define ARTEL_CODEC_MAX_DEPTH 512
+
 struct artel_codec_limits {
-    uint32_t max_depth;       /* open containers */
+    uint32_t max_depth;       /* open containers; at most ARTEL_CODEC_MAX_DEPTH */
     size_t max_len;           /* bytes of one encoded value */
     size_t max_items;         /* values and keys that one decoded value may make */
     uint32_t max_number_keys; /* number keys outside 1..n that one decoded map may have */
@@ -32,7 +35,8 @@ int artel_json_encode(lua_State *L, int index, struct artel_buffer *out,
 /*
  * Decodes exactly one value that fills data. 0 with the value pushed; or ARTEL_E_DECODE,
  * ARTEL_E_OVERSIZE (too many items) with one string pushed: what was wrong and at which
- * byte. May raise Lua's memory error.
+ * byte. May raise Lua's memory error. Garbage may be collected meanwhile, so any finalizer
+ * may run and call anything: data must stay where it is until this returns.
  */
 int artel_msgpack_decode(lua_State *L, const uint8_t *data, size_t len,
                          const struct artel_codec_limits *limits);

@@ -21,9 +21,10 @@ struct decoder {
     const uint8_t *end;
     const uint8_t *begin;
     lua_State *L;
-    const struct artel_codec_limits *limits;
-    size_t items; /* values and keys made or surely to be made */
+    size_t items_left; /* values and keys that may still be announced */
+    uint32_t max_number_keys;
     uint32_t depth;
+    uint32_t max_depth;
     const char *complaint; /* static: what was wrong, once something failed */
 };
 
@@ -33,6 +34,16 @@ static int refuse(struct decoder *decoder, const char *complaint)
 {
     decoder->complaint = complaint;
     return ARTEL_E_DECODE;
+}
+
+static int count_items(struct decoder *decoder, size_t count)
+{
+    if (count > decoder->items_left) {
+        decoder->complaint = "more values than the limit allows";
+        return ARTEL_E_OVERSIZE;
+    }
+    decoder->items_left -= count;
+    return 0;
 }
 
 static size_t bytes_left(const struct decoder *decoder)
@@ -137,20 +148,18 @@ static int decode_long_bytes(struct decoder *decoder, size_t operand_len)
 static int open_container(struct decoder *decoder, size_t count, size_t element_len,
                           int *presize)
 {
-    const struct artel_codec_limits *limits = decoder->limits;
     if (count > bytes_left(decoder) / element_len) {
         return refuse(decoder, "more elements are announced than there are bytes for");
     }
-    if (decoder->depth == limits->max_depth) {
+    if (decoder->depth == decoder->max_depth) {
         return refuse(decoder, "nested too deep");
     }
-    size_t items = count * element_len; /* an element of a map is a key and a value */
-    if (items > limits->max_items - decoder->items) {
-        decoder->complaint = "more values than the limit allows";
-        return ARTEL_E_OVERSIZE;
+    /* An element of a map is a key and a value: two bytes at least, and two items. */
+    int status = count_items(decoder, count * element_len);
+    if (status < 0) {
+        return status;
     }
     luaL_checkstack(decoder->L, 5, NULL); /* table, key, value, and two to compare */
-    decoder->items += items;
     decoder->depth++;
     *presize = (int)(count < PRESIZE_MAX ? count : PRESIZE_MAX);
     return 0;
@@ -203,8 +212,7 @@ static int decode_key(struct decoder *decoder, size_t count, uint32_t *number_ke
         if (lua_tonumber(L, -1) != lua_tonumber(L, -1)) {
             return refuse(decoder, "NaN as a key");
         }
-        if (!is_harmless_key(L, count) &&
-            (*number_keys)++ == decoder->limits->max_number_keys) {
+        if (!is_harmless_key(L, count) && (*number_keys)++ == decoder->max_number_keys) {
             decoder->complaint = "more number keys in one map than the limit allows";
             return ARTEL_E_OVERSIZE;
         }
@@ -340,11 +348,10 @@ static int decode_value(struct decoder *decoder)
 
 static int decode_whole(struct decoder *decoder)
 {
-    if (decoder->end - decoder->begin > 0 && decoder->limits->max_items == 0) {
-        decoder->complaint = "more values than the limit allows";
-        return ARTEL_E_OVERSIZE;
+    int status = count_items(decoder, 1);
+    if (status == 0) {
+        status = decode_value(decoder);
     }
-    int status = decode_value(decoder);
     if (status == 0 && decoder->at != decoder->end) {
         return refuse(decoder, "bytes behind the value");
     }
@@ -363,8 +370,10 @@ int artel_msgpack_decode(lua_State *L, const uint8_t *data, size_t len,
         .end = bytes + len,
         .begin = bytes,
         .L = L,
-        .limits = limits,
-        .items = 1,
+        .items_left = limits->max_items,
+        .max_number_keys = limits->max_number_keys,
+        .max_depth = limits->max_depth < ARTEL_CODEC_MAX_DEPTH ? limits->max_depth
+                                                               : ARTEL_CODEC_MAX_DEPTH,
     };
     int status = decode_whole(&decoder);
     if (status < 0) {

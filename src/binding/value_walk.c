@@ -26,7 +26,7 @@ struct artel_walk_level {
     const void *table;
 };
 
-static int walk_value(struct artel_walk *walk);
+static int walk_value(struct artel_walk *walk, int type);
 
 int artel_walk_refuse(struct artel_walk *walk, const char *what, ...)
 {
@@ -158,13 +158,14 @@ static int walk_list_in_order(struct artel_walk *walk, int table, size_t count)
     bool sure = false;
     int status = walk->ops->list_begin(walk, count);
     while (status == 0 && (sure || (i <= count && key_is(L, -2, i)))) {
-        if (!sure && lua_type(L, -1) == LUA_TTABLE) {
+        int type = lua_type(L, -1);
+        if (!sure && type == LUA_TTABLE) {
             sure = rest_is_in_order(L, table, i, count);
             if (!sure) {
                 break;
             }
         }
-        status = walk_value(walk);
+        status = walk_value(walk, type);
         if (status < 0) {
             return status;
         }
@@ -207,8 +208,7 @@ static int walk_list_by_index(struct artel_walk *walk, int table, size_t count)
     int status = walk->ops->list_begin(walk, count);
     for (size_t i = 1; status == 0 && i <= count; i++) {
         lua_pushinteger(L, (lua_Integer)i); /* the path is read from the stack */
-        lua_rawgeti(L, table, (lua_Integer)i);
-        status = walk_value(walk);
+        status = walk_value(walk, lua_rawgeti(L, table, (lua_Integer)i));
         if (status < 0) {
             return status;
         }
@@ -259,7 +259,7 @@ static int walk_map(struct artel_walk *walk, int table)
         if (status < 0) {
             return status;
         }
-        status = walk_value(walk);
+        status = walk_value(walk, lua_type(L, -1));
         if (status < 0) {
             return status;
         }
@@ -351,11 +351,10 @@ static int refuse_type(struct artel_walk *walk, int type)
     }
 }
 
-/* The value on top of the stack; tables may leave a key there when they fail. */
-static int walk_value(struct artel_walk *walk)
+/* The value on top of the stack, whose type is known; a failure leaves more there. */
+static int walk_value(struct artel_walk *walk, int type)
 {
     lua_State *L = walk->L;
-    int type = lua_type(L, -1);
     switch (type) {
     case LUA_TSTRING: {
         size_t len;
@@ -417,11 +416,12 @@ int artel_walk_value(lua_State *L, int index, struct artel_buffer *out,
     walk.L = L;
     walk.level = NULL;
     walk.depth = 0;
-    walk.max_depth = max_depth;
+    walk.max_depth =
+        max_depth < ARTEL_CODEC_MAX_DEPTH ? max_depth : ARTEL_CODEC_MAX_DEPTH;
     walk.base = lua_gettop(L);
     int status = reserve(&walk, FIRST_RESERVE, walk.max_len + ARTEL_WALK_SLACK);
     if (status == 0) {
-        status = walk_value(&walk);
+        status = walk_value(&walk, lua_type(L, -1));
     }
     if (status == 0) {
         size_t len = artel_walk_written(&walk) - ops->surplus;

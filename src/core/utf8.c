@@ -65,8 +65,27 @@ static const uint8_t *skip_ascii(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
+/* Most strings on a channel are short and plain: for them this is all there is to do. */
+static bool is_short_ascii(const uint8_t *bytes, size_t len)
+{
+    uint64_t all = 0;
+    if (len >= 8) {
+        for (size_t at = 0; at < len - 8; at += 8) {
+            all |= load64(bytes + at);
+        }
+        return ((all | load64(bytes + len - 8)) & HIGH_BITS) == 0; /* words may overlap */
+    }
+    for (size_t at = 0; at < len; at++) {
+        all |= bytes[at];
+    }
+    return all < 0x80;
+}
+
 bool artel_utf8_is_valid(const uint8_t *bytes, size_t len)
 {
+    if (len <= 128 && is_short_ascii(bytes, len)) {
+        return true;
+    }
     const uint8_t *end = bytes + len;
     const uint8_t *at = skip_ascii(bytes, end);
     while (at < end) {
