@@ -251,6 +251,7 @@ int artel_connect(const struct artel_address *address, int64_t deadline_ms, int 
                 ? connect_unix(&list[i], NULL, deadline_ms, fd)
                 : connect_tcp(&list[i], share_of(deadline_ms, i + 1 == count), fd);
         if (status == 0) {
+            snprintf(fault, fault_len, "%s", ""); /* an earlier try may have failed */
             return 0;
         }
         if (first_failure == 0 || status == -EINTR) {
