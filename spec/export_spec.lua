@@ -43,7 +43,8 @@ describe("artel.export", function()
   it("rebuilds strings of any bytes, on one line of valid UTF-8", function()
     local all = {}
     for byte = 0, 255 do all[#all + 1] = string.char(byte) end
-    local strings = { "", "plain", 'a "quoted" \\ one', "line\nline\r\n\ttab", "grüße €", "\0" .. "12",
+    local strings = { "", "plain",
+      'a "quoted" \\ one', "line\nline\r\n\ttab", "grüße €", "\0" .. "12",
       "\27Lua", "]]", table.concat(all) }
     for _, text in ipairs(strings) do
       local rebuilt, source = rebuild(text)

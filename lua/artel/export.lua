@@ -180,4 +180,19 @@ function export.value(value, name, plain)
   error(text, 0)
 end
 
+--- The items of a list as expressions; with a field `n`, as `table.pack` sets it, nil is
+--- an item like any other.
+---@param list table
+---@return string[]? texts
+---@return string? reason
+function export.list(list)
+  local texts = {}
+  for index = 1, math.tointeger(list.n) or #list do
+    local text, reason = export.value(list[index], ("argument %d"):format(index))
+    if not text then return nil, reason end
+    texts[index] = text
+  end
+  return texts
+end
+
 return export

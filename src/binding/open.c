@@ -4,6 +4,7 @@
 
 #include "../core/error.h"
 #include "../core/fd.h"
+#include "../core/self.h"
 #include "channel.h"
 #include "error.h"
 
@@ -157,6 +158,8 @@ static int start_worker(lua_State *L)
                                   child.path, artel_error_text(status));
     }
     lua_getfield(L, 1, "plan");
+    lua_pushinteger(L, artel_self_process_id());
+    lua_setfield(L, -2, "parent"); /* who must live for the worker to live */
     int failure = artel_box_queue(L, box_index, ARTEL_FRAME_PROFILE, 0, lua_gettop(L));
     if (failure != 0) {
         return failure;

@@ -1,0 +1,92 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- WorkerFactory: creates workers as a bootstrap profile says.
+
+local BootstrapProfile = require "artel.profile"
+local bootstrapFile = require "artel.bootstrap_file"
+local checks = require "artel.profile_checks"
+local core = require "artel.core"
+local factoryCodec = require "artel.factory_codec"
+local hostPath = require "artel.host_path"
+local plan = require "artel.plan"
+local scripts = require "artel.profile_scripts"
+local workers = require "artel.worker"
+
+--- Creates workers that share one bootstrap profile.
+---@class artel.WorkerFactory
+---@field private profile artel.BootstrapProfile
+local WorkerFactory = {}
+local metatable = { __name = "artel.WorkerFactory", __index = WorkerFactory }
+
+--- A factory for the profile, or for one made of the options.
+---@param profile? artel.BootstrapProfile|table
+---@return artel.WorkerFactory
+function WorkerFactory.new(profile)
+  local class = getmetatable(profile)
+  if class == nil or class.__index ~= BootstrapProfile then
+    local made, reason = BootstrapProfile.fromOptions(profile)
+    if not made then error("WorkerFactory.new: " .. reason, 2) end
+    profile = made
+  end
+  return setmetatable({ profile = profile }, metatable)
+end
+
+--- The profile, which may still be changed: it is read when a worker is created.
+---@return artel.BootstrapProfile
+function WorkerFactory:getBootstrapProfile() return self.profile end
+
+--- What the worker is told: the plan itself, or the file that holds it and what only we know.
+local function planToSend(profile, source, built)
+  local listed = scripts.find(profile, source)
+  if not listed then return built end
+  local fileContent = plan.build(profile, source)
+  local path, reason = bootstrapFile.compile(fileContent, listed)
+  if not path then return nil, reason end
+  return { bootstrapFile = path, implementation = built.implementation }
+end
+
+--- Starts a worker for a source, { module = } or { expression = }.
+---@param level integer where misuse is raised, as for error()
+---@return artel.Worker?
+---@return artel.Error?
+function WorkerFactory:startWorker(source, arguments, level)
+  local profile = self.profile
+  local accepted, reason = checks.accept(source.module and checks.module or checks.expression,
+    source.module or source.expression)
+  local built
+  if accepted then built, reason = plan.build(profile, source, arguments) end
+  if not built then error("createWorker: " .. reason, level + 1) end
+  local toSend
+  toSend, reason = planToSend(profile, source, built)
+  if not toSend then return nil, core.newError { kind = "spawn", message = reason } end
+  local path
+  path, reason = hostPath.find(profile:getHostPath())
+  if not path then return nil, core.newError { kind = "spawn", message = reason } end
+  local argv = table.move(profile:getHostArguments(), 1, #profile:getHostArguments(), 2, { path })
+  argv[#argv + 1] = "host"
+  local codec = factoryCodec.options(profile:getChannelFactory())
+  return workers.start {
+    path = path, argv = argv, plan = toSend, encoding = codec.encoding, codec = codec.codec,
+    maxMessageSize = built.maxMessageSize, maxMessageItems = built.maxMessageItems,
+    maxQueuedBytes = built.maxQueuedBytes, stopTimeout = built.stopTimeout,
+    label = source.module or "an expression",
+  }
+end
+
+--- Starts a dedicated worker that runs a module.
+---@param module string a module's name, or the path of its file
+---@param ... any arguments of its constructor, behind those of the profile
+---@return artel.Worker?
+---@return artel.Error?
+function WorkerFactory:createWorker(module, ...)
+  return self:startWorker({ module = module or false }, table.pack(...), 2)
+end
+
+--- Starts a dedicated worker whose implementation is the value of a Lua expression.
+---@param expression string
+---@return artel.Worker?
+---@return artel.Error?
+function WorkerFactory:createWorkerWithExpression(expression)
+  return self:startWorker({ expression = expression }, nil, 2)
+end
+
+return WorkerFactory

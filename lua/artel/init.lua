@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- artel: worker subprocesses for Lua 5.4. What `require "artel"` answers.
+
+local core = require "artel.core"
+require "artel.channel"
+local factoryCodec = require "artel.factory_codec"
+local task = require "artel.task"
+
+---@class artel
+local artel = {
+  address = require "artel.address",
+  array = core.array,
+  async = task.async,
+  BootstrapProfile = require "artel.profile",
+  null = core.null,
+  object = core.object,
+  select = require "artel.select",
+  WorkerFactory = require "artel.factory",
+}
+
+local defaultFactory
+
+--- The factory behind the functions of the module: a profile with nothing but defaults.
+local function factory()
+  defaultFactory = defaultFactory or artel.WorkerFactory.new()
+  return defaultFactory
+end
+
+--- Two connected channels in this process: handlers can be tested without a worker.
+---@param channelFactory? "msgpack"|"json"|{ module: string, options?: any }
+---@return artel.Channel
+---@return artel.Channel
+function artel.channelPair(channelFactory)
+  local profile = artel.BootstrapProfile.new { channelFactory = channelFactory }
+  local ok, options = pcall(factoryCodec.options, profile:getChannelFactory())
+  if not ok then error(options, 2) end
+  return core.pair(options)
+end
+
+--- Starts a dedicated worker with a default profile. See WorkerFactory:createWorker.
+---@param module string
+---@return artel.Worker?
+---@return artel.Error?
+function artel.createWorker(module, ...)
+  return factory():startWorker({ module = module }, table.pack(...), 2)
+end
+
+--- See WorkerFactory:createWorkerWithExpression.
+---@param expression string
+---@return artel.Worker?
+---@return artel.Error?
+function artel.createWorkerWithExpression(expression)
+  return factory():startWorker({ expression = expression }, nil, 2)
+end
+
+return artel
