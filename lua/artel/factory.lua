@@ -44,14 +44,15 @@ local function planToSend(profile, source, built)
   return { bootstrapFile = path, implementation = built.implementation }
 end
 
---- Starts a worker for a source, { module = } or { expression = }.
+--- Starts a worker.
+---@param field "module"|"expression" what `text` is
 ---@param level integer where misuse is raised, as for error()
 ---@return artel.Worker?
 ---@return artel.Error?
-function WorkerFactory:startWorker(source, arguments, level)
+function WorkerFactory:startWorker(field, text, arguments, level)
   local profile = self.profile
-  local accepted, reason = checks.accept(source.module and checks.module or checks.expression,
-    source.module or source.expression)
+  local accepted, reason = checks.accept(checks[field], text)
+  local source = { [field] = accepted }
   local built
   if accepted then built, reason = plan.build(profile, source, arguments) end
   if not built then error("createWorker: " .. reason, level + 1) end
@@ -78,7 +79,7 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function WorkerFactory:createWorker(module, ...)
-  return self:startWorker({ module = module or false }, table.pack(...), 2)
+  return self:startWorker("module", module, table.pack(...), 2)
 end
 
 --- Starts a dedicated worker whose implementation is the value of a Lua expression.
@@ -86,7 +87,7 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function WorkerFactory:createWorkerWithExpression(expression)
-  return self:startWorker({ expression = expression }, nil, 2)
+  return self:startWorker("expression", expression, nil, 2)
 end
 
 return WorkerFactory

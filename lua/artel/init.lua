@@ -42,7 +42,7 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function artel.createWorker(module, ...)
-  return factory():startWorker({ module = module }, table.pack(...), 2)
+  return factory():startWorker("module", module, table.pack(...), 2)
 end
 
 --- See WorkerFactory:createWorkerWithExpression.
@@ -50,7 +50,7 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function artel.createWorkerWithExpression(expression)
-  return factory():startWorker({ expression = expression }, nil, 2)
+  return factory():startWorker("expression", expression, nil, 2)
 end
 
 return artel

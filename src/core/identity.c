@@ -66,12 +66,13 @@ static int find(find_entry *find_one, void *into, const char *name)
 int artel_identity_find(struct artel_identity *identity, const char *name)
 {
     struct artel_identity found;
-    if (strlen(name) >= sizeof found.name) {
+    size_t len = strlen(name);
+    if (len >= sizeof found.name) {
         return -ENOENT;
     }
     int status = find(find_user, &found, name);
     if (status == 0) {
-        strcpy(found.name, name);
+        memcpy(found.name, name, len + 1);
         *identity = found;
     }
     return status;

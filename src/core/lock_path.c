@@ -79,7 +79,7 @@ int artel_lock_path_of_address(char **path, const struct artel_address *address,
         } else {
             status = find_folder(&folder, fault, fault_len);
         }
-        if (status < 0) {
+        if (folder == NULL) {
             return status;
         }
         char text[ARTEL_SOCKET_ADDRESS_TEXT_LEN];

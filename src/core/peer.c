@@ -39,7 +39,7 @@ int artel_peer_name(int fd, char name[ARTEL_SOCKET_ADDRESS_TEXT_LEN])
         artel_socket_address_text(&address, name);
         return 0;
     }
-    struct artel_peer_credentials credentials;
+    struct artel_peer_credentials credentials = {0};
     int status = artel_peer_credentials(fd, &credentials);
     if (status == 0) {
         snprintf(name, ARTEL_SOCKET_ADDRESS_TEXT_LEN, "pid:%ld uid:%lu",
@@ -58,7 +58,7 @@ int artel_peer_listening_process(const struct artel_socket_address *address,
     }
     int fd = -1;
     int status = artel_connect_probe(address, deadline_ms, &fd);
-    struct artel_peer_credentials credentials;
+    struct artel_peer_credentials credentials = {0};
     if (status == 0) {
         status = artel_peer_credentials(fd, &credentials);
     }

@@ -166,7 +166,7 @@ static int search_family(struct search *search, int family)
 int artel_tcp_listener_find(const struct artel_socket_address *address,
                             struct artel_tcp_listener *listener)
 {
-    struct artel_tcp_listener found;
+    struct artel_tcp_listener found = {0};
     struct search search = {.best = FITS_NOT, .found = &found};
     if (!artel_socket_address_number(address, search.number, &search.port)) {
         return -EINVAL;
