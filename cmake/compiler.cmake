@@ -32,6 +32,11 @@ elseif(ARTEL_THREAD_SANITIZE)
   set(artel_sanitizers -fsanitize=thread)
 endif()
 
+if(artel_sanitizers AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  # gcc's warnings that follow values are wrong about instrumented code; other builds have them.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-format-truncation)
+endif()
+
 if(artel_sanitizers)
   add_compile_options(${artel_sanitizers} -fno-sanitize-recover=all
                       -fno-omit-frame-pointer -g)
