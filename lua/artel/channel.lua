@@ -108,7 +108,8 @@ local function receive(channel, timeout)
   local entry = state.inbox:pop()
   if entry then
     if state.inbox:isEmpty() then core.setQueuedInLua(channel, false) end
-    return entry[1], entry[2]
+    if entry[2] then return nil, entry[2] end
+    return entry[1] -- one value only: print(channel:receiveMessage()) shows no nil
   end
   if state.ended then return nil, state.ended end
   local waiter = { abandon = abandonReceive, queue = state.messageWaiters }
@@ -118,7 +119,8 @@ local function receive(channel, timeout)
       kind = "timeout", message = ("no message within %g s"):format(timeout),
     }
   end
-  return waiter.value, waiter.err
+  if waiter.err then return nil, waiter.err end
+  return waiter.value
 end
 
 --- Iterates over the messages until the end, whose reason receiveMessage() then tells.
