@@ -484,10 +484,10 @@ static void a_childs_peak_is_not_the_masters(void)
 static void a_large_peak_is_told(void)
 {
     struct artel_process process;
-    start(&process, "exec head -c 400000000 /dev/zero | tail >/dev/null");
+    start(&process, "exec head -c 120000000 /dev/zero | tail >/dev/null");
     wait_ended(&process);
     CHECK_INT(0, process.code);
-    CHECK(process.peak_memory > 300u << 20);
+    CHECK(process.peak_memory > 100u << 20);
     artel_process_fini(&process);
 }
 
@@ -511,7 +511,7 @@ int main(void)
     RUN(an_application_may_ignore_sigchld);
     RUN(a_forked_copy_touches_nothing);
     RUN(a_signal_interrupts_a_wait);
+    RUN(a_large_peak_is_told); /* first: afterwards this process has had one, too */
     RUN(a_childs_peak_is_not_the_masters);
-    RUN(a_large_peak_is_told);
     return 0;
 }
