@@ -1,6 +1,6 @@
----@meta
--- luacheck: ignore 212
 -- SPDX-License-Identifier: Apache-2.0
+---@meta
+-- luacheck: ignore 212 241 631
 -- Never run: the types of the methods that profile.lua makes from tables. A spec compares
 -- the names with the real class. Every setter answers the profile and raises for a value that
 -- cannot be; nil brings the default back.
