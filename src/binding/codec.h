@@ -35,8 +35,8 @@ int artel_json_encode(lua_State *L, int index, struct artel_buffer *out,
 /*
  * Decodes exactly one value that fills data. 0 with the value pushed; or ARTEL_E_DECODE,
  * ARTEL_E_OVERSIZE (too many items) with one string pushed: what was wrong and at which
- * byte. May raise Lua's memory error. Garbage may be collected meanwhile, so any finalizer
- * may run and call anything: data must stay where it is until this returns.
+ * byte. May raise Lua's memory error. Garbage may be collected meanwhile, so any
+ * finalizer may run and call anything: data must stay where it is until this returns.
  */
 int artel_msgpack_decode(lua_State *L, const uint8_t *data, size_t len,
                          const struct artel_codec_limits *limits);
@@ -48,7 +48,8 @@ void artel_push_object_metatable(lua_State *L);
 void artel_push_array_metatable(lua_State *L);
 
 /* Adds null, object, array, encode(encoding, value), decode(encoding, bytes) to the table
- * on top of the stack. encode answers a string or nil, message; decode value or nil, message. */
+ * on top of the stack. encode answers a string or nil, message; decode value or nil,
+ * message. */
 void artel_codec_register(lua_State *L);
 
 #endif

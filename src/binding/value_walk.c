@@ -66,13 +66,6 @@ int artel_walk_grow(struct artel_walk *walk, size_t len)
 
 /* ---- what is wrong with the keys of a table ---- */
 
-/* From here on the table itself is the culprit, not something in it. */
-static void leave_level(struct artel_walk *walk)
-{
-    walk->level = walk->level->outer;
-    walk->depth--;
-}
-
 static lua_Integer find_hole(lua_State *L, int table)
 {
     for (lua_Integer i = 1;; i++) {
@@ -89,7 +82,7 @@ static int refuse_keys(struct artel_walk *walk, int table)
     lua_State *L = walk->L;
     bool text = false;
     bool number = false;
-    leave_level(walk);
+    walk->depth--; /* the table itself is the culprit, not something in it */
     lua_settop(L, table);
     for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) == LUA_TSTRING) {
@@ -239,7 +232,7 @@ static int walk_key(struct artel_walk *walk, int table)
         return lua_isinteger(L, -2) ? walk->ops->integer(walk, lua_tointeger(L, -2))
                                     : walk->ops->number(walk, lua_tonumber(L, -2));
     }
-    leave_level(walk);
+    walk->depth--; /* the table is the culprit; the key is no part of a path */
     return artel_walk_refuse(walk, "a table with a %s as a key", lua_typename(L, type));
 }
 
@@ -333,8 +326,9 @@ static int walk_table(struct artel_walk *walk)
     walk->level = &level;
     walk->depth++;
     int status = walk_entries(walk, table, mark);
-    if (status == 0) { /* else the path still needs them */
-        leave_level(walk);
+    walk->level = level.outer;
+    if (status == 0) { /* else it tells how long the path to the culprit is */
+        walk->depth--;
     }
     return status;
 }

@@ -51,7 +51,10 @@ static int grow(struct artel_buffer *buffer, size_t needed)
         memcpy(data, artel_buffer_head(buffer), used);
         free(buffer->data);
     }
-    *buffer = (struct artel_buffer){data, 0, used, capacity};
+    buffer->data = data;
+    buffer->start = 0;
+    buffer->end = used;
+    buffer->capacity = capacity;
     return 0;
 }
 
