@@ -11,7 +11,7 @@ local WorkerCounter = require "artel.counter"
 local WorkerStatus = {}
 local metatable = { __name = "artel.WorkerStatus", __index = WorkerStatus }
 
-local counterMetatable = getmetatable(WorkerCounter.getWallExecutionTimeCounter())
+local counterMetatable = getmetatable(WorkerCounter.new "any")
 
 local function make(textStatus, counters)
   return setmetatable({ textStatus = textStatus, counters = counters }, metatable)
