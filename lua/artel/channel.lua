@@ -105,9 +105,8 @@ local function receive(channel, timeout)
     error("bad argument #1 to 'receiveMessage' (seconds from 0 up expected)", 2)
   end
   local state = dispatch.stateOf(channel)
-  local entry = state.inbox:pop()
+  local entry = dispatch.takeAside(channel, state)
   if entry then
-    if state.inbox:isEmpty() then core.setQueuedInLua(channel, false) end
     if entry[2] then return nil, entry[2] end
     return entry[1] -- one value only: print(channel:receiveMessage()) shows no nil
   end

@@ -13,7 +13,8 @@ local scheduler = require "artel.scheduler"
 local dispatch = {}
 
 ---@class artel.ChannelState what Lua keeps for a channel, made at the first call that waits
----@field inbox artel.Queue of { message, err }: set aside while somebody waited for more
+---@field inbox artel.Queue of { message, err, bytes }: set aside while somebody waited for more
+---@field asideBytes integer? what the inbox took in the stream
 ---@field messageWaiters artel.Queue
 ---@field requests artel.Queue of { value, reply }: for receiveRequest()
 ---@field requestWaiters artel.Queue
@@ -25,6 +26,9 @@ local dispatch = {}
 ---@field ended artel.Error? why nothing more will come
 ---@field onMessage (fun(channel): boolean)? takes the next message; false: not now
 ---@field onRequest (fun(channel, id: integer, value: any))? takes a request
+---@field mayTakeRequest (fun(): boolean)? false: requests stay where they are for now
+---@field holdsBack boolean? a frame is here that nobody takes for now
+---@field onAdmin (fun(channel, kind: integer): boolean?)? takes a stop, query or status frame
 ---@field onCancel fun(id: integer)?
 ---@field onReport (fun(kind: integer))? told of the ready report
 ---@field explainEnd (fun(channel, err): artel.Error?)? makes the final error; nil: not known yet
@@ -92,6 +96,25 @@ local END_TEXTS = {
   oversize = "the peer sent a frame longer than the limit (see setMaxMessageSize)",
 }
 
+--- Decodes a message that nobody wants yet, since something is wanted that is behind it.
+local function setAside(channel, state)
+  local before = core.unread(channel)
+  local ok, value = core.take(channel)
+  local bytes = before - core.unread(channel)
+  state.inbox:push(ok and { value, nil, bytes } or { nil, value, bytes })
+  state.asideBytes = (state.asideBytes or 0) + bytes
+  core.setQueuedInLua(channel, true)
+end
+
+--- The oldest message that was set aside, as { message, err }; nil when there is none.
+function dispatch.takeAside(channel, state)
+  local entry = state.inbox:pop()
+  if not entry then return nil end
+  state.asideBytes = (state.asideBytes or 0) - (entry[3] or 0)
+  if state.inbox:isEmpty() then core.setQueuedInLua(channel, false) end
+  return entry
+end
+
 local function takeMessage(channel, state)
   if not state.messageWaiters:isEmpty() then
     local ok, value = core.take(channel)
@@ -100,11 +123,9 @@ local function takeMessage(channel, state)
     scheduler.wake(waiter)
     return true
   end
-  if state.onMessage and state.onMessage(channel) then return true end
+  if state.onMessage and state.inbox:isEmpty() and state.onMessage(channel) then return true end
   if wantsBeyondMessages(state) then
-    local ok, value = core.take(channel)
-    state.inbox:push(ok and { value } or { nil, value })
-    core.setQueuedInLua(channel, true)
+    setAside(channel, state)
     return true
   end
   return false
@@ -120,6 +141,7 @@ function dispatch.refuse(channel, id, fields)
 end
 
 local function takeRequest(channel, state, id)
+  if state.mayTakeRequest and not state.mayTakeRequest() then return false end
   local ok, value = core.take(channel)
   if not ok then
     dispatch.refuse(channel, id, { kind = value.kind, message = value.message })
@@ -218,14 +240,23 @@ local function takeCancel(channel, state, id)
   if state.onCancel then state.onCancel(id) end
 end
 
+-- Only channels that have an onAdmin accept these frames.
+local function adminTaker(kind)
+  return function(channel, state) return state.onAdmin(channel, kind) end
+end
+
 -- Each takes the frame that peek() shows; false: it must stay where it is.
 local TAKERS = {
   [frame.MESSAGE] = takeMessage, [frame.REQUEST] = takeRequest,
   [frame.RESPONSE] = takeResponse, [frame.ERROR] = takeError,
   [frame.READY] = takeReady, [frame.FAILED] = takeFailure, [frame.CANCEL] = takeCancel,
+  [frame.STOP] = adminTaker(frame.STOP), [frame.QUERY] = adminTaker(frame.QUERY),
+  [frame.STATUS] = adminTaker(frame.STATUS),
 }
 
 local function pumpFrames(channel, state)
+  state.holdsBack = nil
+  while state.onMessage and not state.inbox:isEmpty() and state.onMessage(channel) do end
   while core.isOpen(channel) do
     local kind, id, detail = core.peek(channel)
     if not kind then
@@ -235,7 +266,10 @@ local function pumpFrames(channel, state)
       end
       return
     end
-    if TAKERS[kind](channel, state, id) == false then return end
+    if TAKERS[kind](channel, state, id) == false then
+      state.holdsBack = true
+      return
+    end
   end
 end
 

@@ -5,8 +5,8 @@
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local frame = require "artel.frame"
+local handlers = require "artel.handlers"
 local pollLoop = require "artel.loop_poll"
-local requests = require "artel.requests"
 local scheduler = require "artel.scheduler"
 local waiting = require "artel.waiting"
 
@@ -16,81 +16,10 @@ local function log(format, ...)
   io.stderr:write(("artel worker: " .. format .. "\n"):format(...))
 end
 
----@class artel.Run one implementation at work
----@field channel artel.Channel
----@field implementation table
----@field plan table
----@field active integer handlers that have begun and not ended
----@field busy boolean a message (or onConnect) is being handled: the next one waits
----@field failure table? what an error in a handler becomes for the master
-
---- What a handler raised, as the fields of an error frame.
-local function toFailure(err)
-  return {
-    kind = "remote", message = tostring(err), traceback = core.traceback(err, 2),
-    value = err,
-  }
-end
-
 --- Goes over to luv when the implementation has loaded it.
 local function followLoop()
   if scheduler.loop() == pollLoop and package.loaded.luv then
     scheduler.setLoop(require "artel.loop_luv")
-  end
-end
-
---- The body of every handler's coroutine: calls it, then `finished(run, ok, ...)`.
-local function handle(run, finished, id, handler, ...)
-  finished(run, id, xpcall(handler, toFailure, run.implementation, ...))
-  run.active = run.active - 1
-  followLoop()
-end
-
-local function startHandler(run, finished, id, handler, ...)
-  run.active = run.active + 1
-  scheduler.startHandler({ isHandler = true, id = id }, handle, run, finished, id, handler, ...)
-end
-
-local function messageHandled(run, _, ok, failure)
-  run.busy = false
-  if not ok then run.failure = run.failure or failure end
-  if core.isOpen(run.channel) and not run.failure then
-    dispatch.pump(run.channel, core.state(run.channel))
-  end
-end
-
-local function requestHandled(run, id, ok, response, reason)
-  if not core.isOpen(run.channel) then return end
-  if ok then
-    requests.respond(run.channel, id, response, reason)
-  else
-    dispatch.refuse(run.channel, id, response)
-    core.flush(run.channel)
-  end
-  if core.pending(run.channel) > 0 then waiting.update(run.channel) end
-end
-
---- Connects the frames that come in with the handlers.
-local function attach(run)
-  local state = dispatch.stateOf(run.channel)
-  local implementation = run.implementation
-  function state.onMessage(channel)
-    if run.busy or run.failure then return false end
-    local ok, message = core.take(channel)
-    if not ok then
-      log("a message was dropped: %s", message)
-    elseif not implementation.onMessage then
-      log("a message was dropped: the implementation has no onMessage")
-    else
-      run.busy = true
-      startHandler(run, messageHandled, nil, implementation.onMessage, message, channel, nil)
-    end
-    return true
-  end
-  if implementation.onRequest then
-    function state.onRequest(channel, id, request)
-      startHandler(run, requestHandled, id, implementation.onRequest, request, channel, nil)
-    end
   end
 end
 
@@ -137,7 +66,8 @@ local function callHandler(run, name, ...)
   local handler = run.implementation[name]
   if not handler then return nil end
   local failure
-  startHandler(run, function(_, _, ok, err) if not ok then failure = err end end, nil, handler, ...)
+  handlers.start(run, function(_, _, ok, err) if not ok then failure = err end end, nil, handler,
+    ...)
   while run.active > 0 and not failure and canGoOn() do turn(run) end
   return failure
 end
@@ -153,7 +83,7 @@ end
 local function evaluateLoop(expression)
   local chunk, message = load("return " .. expression, "=(loop expression)", "t")
   if not chunk then return nil, { message = message } end
-  local ok, loop = xpcall(chunk, toFailure)
+  local ok, loop = xpcall(chunk, handlers.toFailure)
   if not ok then return nil, loop end
   if type(loop) ~= "table" or not loop.new_poll then
     return nil, { message = "the loop expression must answer what require \"luv\" returns" }
@@ -198,20 +128,18 @@ end
 ---@param plan table lua/artel/plan.lua
 ---@return integer code exit code of the process
 function runner.run(channel, implementation, plan)
+  ---@class artel.Run: artel.Connection
   local run = {
     channel = channel, implementation = implementation, plan = plan, active = 0, busy = true,
+    connecting = true, handled = followLoop, log = log,
   }
   scheduler.setLoop(pollLoop)
   followLoop()
   local state = dispatch.stateOf(channel)
   local code = bringUp(run)
   if code then return code end
-  attach(run)
-  if implementation.onConnect then
-    startHandler(run, messageHandled, nil, implementation.onConnect, channel, nil)
-  else
-    run.busy = false
-  end
+  handlers.attach(run)
+  handlers.connect(run)
   scheduler.run(dispatch.pump, channel, state)
   while not run.failure and not (state.ended and run.active == 0) do
     if state.ended then

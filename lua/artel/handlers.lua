@@ -1,0 +1,170 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How the frames of one channel reach the handlers of an implementation: each in a coroutine,
+-- messages one after another, requests side by side. The runner of a dedicated worker and the
+-- server of a shared one stand on this.
+
+local core = require "artel.core"
+local dispatch = require "artel.dispatch"
+local requests = require "artel.requests"
+local scheduler = require "artel.scheduler"
+local waiting = require "artel.waiting"
+
+local handlers = {}
+
+-- So many requests of one connection are handled at once; further ones stay in bytes.
+local REQUESTS_MAX = 1000
+
+---@class artel.Connection a channel whose frames go to an implementation
+---@field channel artel.Channel
+---@field implementation table
+---@field peerName string? what the handlers are told about who is there
+---@field active integer handlers of it that have begun and not ended
+---@field busy boolean a message (or onConnect) is being handled: the next one waits
+---@field connecting boolean? onConnect has not ended: requests wait too
+---@field stopped boolean? no new frames are dispatched any more
+---@field failure table? what a raised error becomes for the peer; nothing is dispatched then
+---@field hidesTracebacks boolean? the peer does not get to see our code
+---@field handled fun(connection)? called when a handler has ended, whichever
+---@field failed fun(connection, failure)? called once, when onConnect or onMessage has raised
+---@field tally table? counts messages, requests and errors
+---@field log fun(format: string, ...)
+
+--- What a handler raised, as the fields of an error frame.
+function handlers.toFailure(err)
+  return {
+    kind = "remote", message = tostring(err), traceback = core.traceback(err, 2),
+    value = err,
+  }
+end
+
+local function count(connection, name)
+  local tally = connection.tally
+  if tally then tally[name] = tally[name] + 1 end
+end
+
+--- The fields of an error frame as this peer may see them.
+local function shown(connection, failure)
+  if not connection.hidesTracebacks then return failure end
+  return { kind = failure.kind, message = failure.message, value = failure.value }
+end
+
+handlers.shown = shown
+
+--- The body of every handler's coroutine.
+local function handle(connection, finished, id, handler, ...)
+  finished(connection, id, xpcall(handler, handlers.toFailure, connection.implementation, ...))
+  connection.active = connection.active - 1
+  if connection.handled then connection.handled(connection) end
+end
+
+--- Calls `handler(implementation, ...)` in a coroutine, then
+--- `finished(connection, id, ok, ...)` with what it answered, or with false and a failure.
+function handlers.start(connection, finished, id, handler, ...)
+  connection.active = connection.active + 1
+  scheduler.startHandler({ isHandler = true, id = id, channel = connection.channel }, handle,
+    connection, finished, id, handler, ...)
+end
+
+--- Dispatches what had to wait for a handler that has now ended.
+local function goOn(connection)
+  local channel = connection.channel
+  if not core.isOpen(channel) or connection.failure then return end
+  dispatch.pump(channel, core.state(channel))
+end
+
+local function messageHandled(connection, _, ok, failure)
+  connection.busy, connection.connecting = false, nil
+  if not ok then
+    count(connection, "errors")
+    if not connection.failure then
+      connection.failure = failure
+      if connection.failed then connection.failed(connection, failure) end
+    end
+  end
+  goOn(connection)
+end
+
+local function requestHandled(connection, id, ok, response, reason)
+  local channel = connection.channel
+  if not ok then count(connection, "errors") end
+  if not core.isOpen(channel) then return end
+  if ok then
+    requests.respond(channel, id, response, reason)
+  else
+    dispatch.refuse(channel, id, shown(connection, response))
+    core.flush(channel)
+  end
+  if core.pending(channel) > 0 then waiting.update(channel) end
+  if core.state(channel).holdsBack then goOn(connection) end
+end
+
+--- Handles the next message, one that was set aside first.
+local function takeMessage(connection, state)
+  local channel, implementation = connection.channel, connection.implementation
+  local ok, message
+  local entry = dispatch.takeAside(channel, state)
+  if entry then
+    ok = entry[2] == nil
+    if ok then message = entry[1] else message = entry[2] end
+  else
+    ok, message = core.take(channel)
+  end
+  count(connection, "messages")
+  if not ok then
+    connection.log("a message was dropped: %s", message)
+  elseif not implementation.onMessage then
+    connection.log("a message was dropped: the implementation has no onMessage")
+  else
+    connection.busy = true
+    handlers.start(connection, messageHandled, nil, implementation.onMessage, message, channel,
+      connection.peerName)
+  end
+end
+
+--- Connects the frames that come in with the handlers.
+function handlers.attach(connection)
+  local state = dispatch.stateOf(connection.channel)
+  local implementation = connection.implementation
+
+  local function isHeld()
+    return connection.connecting or connection.stopped or connection.failure ~= nil
+  end
+
+  function state.onMessage()
+    if isHeld() or connection.busy then return false end
+    takeMessage(connection, state)
+    return true
+  end
+
+  function state.mayTakeRequest()
+    return not isHeld() and (connection.active < REQUESTS_MAX or state.pendingCount > 0)
+  end
+
+  function state.onRequest(channel, id, request)
+    count(connection, "requests")
+    if not implementation.onRequest then
+      dispatch.refuse(channel, id, { kind = "remote", message = "the worker answers no requests" })
+    elseif connection.active >= REQUESTS_MAX then
+      -- Holding it back would hold back the answer that a running handler waits for.
+      dispatch.refuse(channel, id, { kind = "overloaded",
+        message = ("%d requests of this connection are being handled"):format(REQUESTS_MAX) })
+    else
+      handlers.start(connection, requestHandled, id, implementation.onRequest, request, channel,
+        connection.peerName)
+    end
+  end
+end
+
+--- Tells the implementation that somebody is there; frames are dispatched from then on.
+function handlers.connect(connection)
+  local onConnect = connection.implementation.onConnect
+  if not onConnect then
+    connection.busy, connection.connecting = false, nil
+    return
+  end
+  connection.busy, connection.connecting = true, true
+  handlers.start(connection, messageHandled, nil, onConnect, connection.channel,
+    connection.peerName)
+end
+
+return handlers
