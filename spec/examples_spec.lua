@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: Apache-2.0
+local program = require "spec.program"
+
+-- Runs a command in the checkout and compares what it prints; `...` stands for any text.
+local function prints(command, expected, environment)
+  local result = program.run(command, { environment = environment })
+  local shown = result.output .. result.errors
+  assert(program.matches(result.output, expected), shown)
+  assert.equal("", result.errors, shown)
+  assert.equal(0, result.code, shown)
+end
+
+local SQUARES = [[
+1 squared is 1
+2 squared is 4
+3 squared is 9
+4 squared is 16
+5 squared is 25
+6 squared is 36
+7 squared is 49
+8 squared is 64
+9 squared is 81
+10 squared is 100
+]]
+
+local DEMO = [[
+== A dedicated worker: one more process, for this program alone
+
+  The master (this program) is process ...
+  It started a worker, process ..., which was ready after ... ms.
+  The master sends it ... texts from /usr/share/common-licenses; the worker
+  counts the words of each and tells how many there were:
+...
+  Asked for the words that were used most (of four letters or more), it answers:
+     1. ... times
+...
+    10. ... times
+  The master closes the channel, so the worker ends: exit code 0.
+]]
+
+describe("examples/squares.lua", function()
+  for _, kind in ipairs { "raw", "evented" } do
+    for _, encoding in ipairs { "msgpack", "json" } do
+      it(("squares ten numbers with the %s implementation over %s"):format(kind, encoding), function()
+        prints({ "lua5.4", "examples/squares.lua", kind, encoding }, SQUARES)
+      end)
+    end
+  end
+
+  it("works from another folder", function()
+    local folder <close> = setmetatable({ path = program.makeFolder() },
+      { __close = function(self) program.removeFolder(self.path) end })
+    local result = program.run({ "lua5.4", program.top .. "/examples/squares.lua" },
+      { folder = folder.path })
+    assert.equal(SQUARES, result.output, result.errors)
+  end)
+end)
+
+-- These stand in the README. They use the build that tools/build makes, without a sanitizer.
+describe("the commands of the README", function()
+  it("show artel at work: tools/demo", function()
+    prints({ "tools/demo" }, "...\n" .. DEMO, { LD_PRELOAD = false })
+  end)
+
+  it("let lua5.4 find artel in the build tree: . tools/env", function()
+    prints({ "sh", "-c", ". tools/env && lua5.4 examples/squares.lua" }, SQUARES,
+      { LD_PRELOAD = false, LUA_PATH = ";;", LUA_CPATH = ";;" })
+  end)
+end)
