@@ -41,6 +41,7 @@ struct artel_channel {
     size_t queued_len;     /* bytes of whole frames at the head of out */
     size_t body_at;        /* of the frame being written, counted from out's head */
     enum artel_frame_kind open_kind;
+    uint64_t messages_sent;
     int out_end;           /* 0, or why nothing more can be sent */
 
     char fault[160];
@@ -69,15 +70,20 @@ static void start_reader(struct artel_channel *channel)
                             accepts);
 }
 
-static int queue_greeting(struct artel_channel *channel)
+int artel_channel_put_bytes(struct artel_channel *channel, const void *bytes, size_t len)
 {
-    /* Nothing but whole frames is queued when this is called, so the tail is the end. */
+    /* A frame that was begun and given up may still stand behind the queue. */
     channel->out.end = channel->out.start + channel->queued_len;
-    int status = artel_buffer_append(&channel->out, GREETING, GREETING_LEN);
+    int status = artel_buffer_append(&channel->out, bytes, len);
     if (status == 0) {
-        channel->queued_len += GREETING_LEN;
+        channel->queued_len += len;
     }
     return status;
+}
+
+static int queue_greeting(struct artel_channel *channel)
+{
+    return artel_channel_put_bytes(channel, GREETING, GREETING_LEN);
 }
 
 int artel_channel_new(struct artel_channel **channel, struct artel_transport *transport,
@@ -312,6 +318,16 @@ enum artel_encoding artel_channel_frame_encoding(const struct artel_channel *cha
     return channel->reader.encoding;
 }
 
+bool artel_channel_is_started(const struct artel_channel *channel)
+{
+    return channel->in_phase == PHASE_FRAMES;
+}
+
+bool artel_channel_input_ended(const struct artel_channel *channel)
+{
+    return channel->in_end != 0;
+}
+
 size_t artel_channel_unread_len(const struct artel_channel *channel)
 {
     return artel_buffer_len(&channel->in);
@@ -406,20 +422,38 @@ int artel_channel_frame_end(struct artel_channel *channel)
         return status;
     }
     channel->queued_len += frame_len;
+    channel->messages_sent += channel->open_kind == ARTEL_FRAME_MESSAGE;
     channel->out_phase = PHASE_FRAMES;
     return 0;
+}
+
+/* Nobody will read what is queued: it must not look as if it still could be sent. */
+static int drop_output(struct artel_channel *channel)
+{
+    artel_buffer_consume(&channel->out, artel_buffer_len(&channel->out));
+    channel->queued_len = 0;
+    return channel->out_end;
+}
+
+uint64_t artel_channel_messages_sent(const struct artel_channel *channel)
+{
+    return channel->messages_sent;
 }
 
 int artel_channel_flush(struct artel_channel *channel)
 {
     if (channel->out_end != 0) {
-        return channel->out_end;
+        return drop_output(channel);
     }
     while (channel->queued_len > 0) {
         struct iovec part = {artel_buffer_head(&channel->out), channel->queued_len};
         ssize_t sent = channel->transport->ops->writev(channel->transport, &part, 1);
-        if (sent <= 0) {
-            return sent == 0 ? 0 : (channel->out_end = (int)sent);
+        if (sent == 0) {
+            return 0;
+        }
+        if (sent < 0) {
+            channel->out_end = (int)sent;
+            return drop_output(channel);
         }
         channel->out.end = channel->out.start + channel->queued_len;
         artel_buffer_consume(&channel->out, (size_t)sent);
@@ -431,6 +465,16 @@ int artel_channel_flush(struct artel_channel *channel)
 size_t artel_channel_pending_len(const struct artel_channel *channel)
 {
     return channel->queued_len;
+}
+
+void artel_channel_trim(struct artel_channel *channel)
+{
+    if (channel->queued_len == 0) {
+        channel->out.end = channel->out.start;
+        artel_buffer_trim(&channel->out, 0);
+    }
+    artel_buffer_trim(&channel->in, 0);
+    channel->read_len = READ_LEN_MIN;
 }
 
 void artel_channel_shutdown_write(struct artel_channel *channel)

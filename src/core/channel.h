@@ -85,6 +85,12 @@ const char *artel_channel_fault(const struct artel_channel *channel);
  * a dedicated channel are msgpack whatever the application frames are). */
 enum artel_encoding artel_channel_frame_encoding(const struct artel_channel *channel);
 
+/* Whether the greeting of the peer is in (true from the start where there is none). */
+bool artel_channel_is_started(const struct artel_channel *channel);
+
+/* Whether nothing more will be read: do not wait for the descriptor to become readable. */
+bool artel_channel_input_ended(const struct artel_channel *channel);
+
 /* Bytes taken in and not yet consumed. */
 size_t artel_channel_unread_len(const struct artel_channel *channel);
 
@@ -106,10 +112,18 @@ struct artel_buffer *artel_channel_frame_begin(struct artel_channel *channel,
  */
 int artel_channel_frame_end(struct artel_channel *channel);
 
+/* Queues bytes that are no frame of ours: what a peer that speaks another encoding is told
+ * before the channel is closed. 0 or -ENOMEM. */
+int artel_channel_put_bytes(struct artel_channel *channel, const void *bytes, size_t len);
+
+/* Frames of kind message that were queued since the channel was opened. */
+uint64_t artel_channel_messages_sent(const struct artel_channel *channel);
+
 enum artel_encoding artel_channel_send_encoding(const struct artel_channel *channel);
 
 /* Hands queued bytes to the transport. 1: all gone; 0: some are left; negative: the peer
- * cannot be reached any more (a negated errno; sticks). Never waits. */
+ * cannot be reached any more (a negated errno; sticks; what is queued is dropped). Never
+ * waits. */
 int artel_channel_flush(struct artel_channel *channel);
 
 /* Bytes queued and not yet taken by the transport. */
@@ -117,6 +131,9 @@ size_t artel_channel_pending_len(const struct artel_channel *channel);
 
 /* Nothing more will be sent; call when the queue is empty. */
 void artel_channel_shutdown_write(struct artel_channel *channel);
+
+/* Gives the memory of empty queues back: for one of many channels that rest. */
+void artel_channel_trim(struct artel_channel *channel);
 
 /* ---- waiting ---- */
 

@@ -90,7 +90,7 @@ static int open_unix(struct artel_listener *listener,
 {
     int status = artel_socket_file_clear(&listener->address);
     if (status == 0) {
-        status = artel_socket_file_make_folders(path_of(listener));
+        status = artel_socket_file_make_folders(path_of(listener), (uid_t)-1, (gid_t)-1);
     }
     /* Before bind: so there is no moment at which others may connect. */
     if (status == 0 && fchmod(listener->fd, options->mode) < 0) {

@@ -18,6 +18,7 @@ struct artel_process_options {
     int channel_fd;    /* becomes ARTEL_CHILD_CHANNEL_FD; stays the caller's */
     int memory_fd;     /* becomes ARTEL_CHILD_MEMORY_FD; -1 when there is none */
     int stderr_fd;     /* becomes 2; -1: inherited */
+    bool new_session;  /* leads a session of its own: no terminal, no signals from one */
 };
 
 enum artel_process_state {

@@ -103,15 +103,16 @@ static int add_actions(posix_spawn_file_actions_t *actions, const struct sources
 }
 
 /* 0 or an errno, not negated. */
-static int set_attributes(posix_spawnattr_t *attributes)
+static int set_attributes(posix_spawnattr_t *attributes, bool new_session)
 {
     sigset_t all;
     sigset_t none;
     sigfillset(&all);
     sigemptyset(&none);
-    int status = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP |
-                                                          POSIX_SPAWN_SETSIGDEF |
-                                                          POSIX_SPAWN_SETSIGMASK);
+    /* Who leads a session leads a process group too, and may not be moved to another. */
+    int group = new_session ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP;
+    int status = posix_spawnattr_setflags(
+        attributes, (short)(group | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK));
     if (status == 0) {
         status = posix_spawnattr_setpgroup(attributes, 0);
     }
@@ -139,7 +140,7 @@ static int spawn(pid_t *pid, const struct artel_process_options *options,
     }
     status = add_actions(&actions, sources);
     if (status == 0) {
-        status = set_attributes(&attributes);
+        status = set_attributes(&attributes, options->new_session);
     }
     if (status == 0) {
         status = posix_spawn(pid, options->path, &actions, &attributes, options->argv,

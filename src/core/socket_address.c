@@ -27,13 +27,15 @@ static void make_unix(const char *path, struct artel_socket_address *made)
     made->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
 }
 
-/* Asks the C library; a host that is a number is answered without asking anybody else. */
-static int ask_resolver(const char *host, uint16_t port,
+/* Asks the C library; a host that is a number is answered without asking anybody else.
+ * flags  AI_NUMERICHOST to have nothing but numbers answered, or 0. */
+static int ask_resolver(const char *host, uint16_t port, int flags,
                         struct artel_socket_address *list, size_t max, const char **fault)
 {
     char service[8];
     snprintf(service, sizeof service, "%u", (unsigned)port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICSERV | flags};
     struct addrinfo *found = NULL;
     int status = getaddrinfo(host, service, &hints, &found);
     if (status != 0) {
@@ -57,23 +59,37 @@ static int ask_resolver(const char *host, uint16_t port,
     return count > 0 ? (int)count : -EHOSTUNREACH;
 }
 
-int artel_socket_address_resolve(const struct artel_address *address,
-                                 struct artel_socket_address *list, size_t max,
-                                 const char **fault)
+static int resolve(const struct artel_address *address, int flags,
+                   struct artel_socket_address *list, size_t max, const char **fault)
 {
     if (address->is_unix) {
         make_unix(address->path, &list[0]);
         return 1;
     }
     if (strcasecmp(address->host, "localhost") != 0) {
-        return ask_resolver(address->host, address->port, list, max, fault);
+        return ask_resolver(address->host, address->port, flags, list, max, fault);
     }
-    int status = ask_resolver("127.0.0.1", address->port, list, 1, fault);
+    int status = ask_resolver("127.0.0.1", address->port, flags, list, 1, fault);
     if (status == 1 && max > 1 &&
-        ask_resolver("::1", address->port, list + 1, 1, fault) == 1) {
+        ask_resolver("::1", address->port, flags, list + 1, 1, fault) == 1) {
         status = 2;
     }
     return status;
+}
+
+int artel_socket_address_resolve(const struct artel_address *address,
+                                 struct artel_socket_address *list, size_t max,
+                                 const char **fault)
+{
+    return resolve(address, 0, list, max, fault);
+}
+
+int artel_socket_address_resolve_here(const struct artel_address *address,
+                                      struct artel_socket_address *list, size_t max)
+{
+    const char *fault;
+    int count = resolve(address, AI_NUMERICHOST, list, max, &fault);
+    return count == -EHOSTUNREACH ? -EAGAIN : count;
 }
 
 /* ---- reading ---- */

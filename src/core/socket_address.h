@@ -31,6 +31,10 @@ int artel_socket_address_resolve(const struct artel_address *address,
                                  struct artel_socket_address *list, size_t max,
                                  const char **fault);
 
+/* The same, but never asks a name server: -EAGAIN when one would have to be asked. */
+int artel_socket_address_resolve_here(const struct artel_address *address,
+                                      struct artel_socket_address *list, size_t max);
+
 /* "127.0.0.1:4000", "[::1]:4000" or a path; an IPv4 address in IPv6 clothes as IPv4.
  * "" for anything else, also for a socket without a name. */
 void artel_socket_address_text(const struct artel_socket_address *address,

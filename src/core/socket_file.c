@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-int artel_socket_file_make_folders(const char *path)
+int artel_socket_file_make_folders(const char *path, uid_t owner, gid_t group)
 {
     char folder[ARTEL_ADDRESS_PATH_MAX_LEN + 1];
     size_t len = strlen(path);
@@ -27,7 +27,11 @@ int artel_socket_file_make_folders(const char *path)
         *slash = '\0';
         /* One that is there may answer anything (EEXIST, EROFS, EACCES): what matters is
          * whether the next one, and at last the socket, can be made in it. */
-        if (mkdir(folder, 0700) < 0 && access(folder, F_OK) < 0) {
+        if (mkdir(folder, 0700) == 0) {
+            if (lchown(folder, owner, group) < 0) {
+                return -errno;
+            }
+        } else if (access(folder, F_OK) < 0) {
             return -errno;
         }
         *slash = '/';

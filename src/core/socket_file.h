@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Makes the folders that path lies in, as far as they are missing, with mode 0700.
- * 0 or a negated errno. */
-int artel_socket_file_make_folders(const char *path);
+/* Makes the folders that path lies in, as far as they are missing, with mode 0700, and
+ * gives these to owner and group ((uid_t)-1, (gid_t)-1: ours). 0 or a negated errno. */
+int artel_socket_file_make_folders(const char *path, uid_t owner, gid_t group);
 
 /*
  * Removes the file of a socket that nobody serves: lstat says socket, connect says
