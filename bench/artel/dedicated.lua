@@ -17,8 +17,19 @@ local factory = artel.WorkerFactory.new {
   transport = options.transport,
 }
 
+--- A figure must never stand under another transport's name.
+local function checkTransport(worker)
+  local asked = options.transport
+  if asked ~= "auto" and not tostring(worker):find(asked, 1, true) then
+    error("asked for " .. asked .. ", got " .. tostring(worker), 0)
+  end
+end
+
 local function start()
-  return assert(factory:createWorker("bench/artel/workers/echo_" .. options.worker .. ".lua"))
+  local module = "bench/artel/workers/echo_" .. options.worker .. ".lua"
+  local worker = assert(factory:createWorker(module))
+  checkTransport(worker)
+  return worker
 end
 
 local function roundTrips(worker, value, count)

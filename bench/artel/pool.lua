@@ -14,6 +14,10 @@ local factory = artel.WorkerFactory.new { transport = options.transport }
 local function open(workers)
   local pool = assert(factory:createWorkerPool(MODULE, workers))
   assert(pool:waitUntilReady())
+  local asked = options.transport -- a figure must never stand under another's name
+  if asked ~= "auto" and not tostring(pool[1]):find(asked, 1, true) then
+    error("asked for " .. asked .. ", got " .. tostring(pool[1]), 0)
+  end
   return pool
 end
 
