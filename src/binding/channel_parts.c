@@ -109,6 +109,13 @@ static int unread(lua_State *L)
     return 1;
 }
 
+/* inputEnded(channel) → boolean: nothing more will be read, so do not wait for it */
+static int input_ended(lua_State *L)
+{
+    lua_pushboolean(L, artel_channel_input_ended(artel_check_open_box(L, 1)->channel));
+    return 1;
+}
+
 /* arm(channel, wantRead, wantWrite) → true when not to sleep; else false, events of poll(2) */
 static int arm(lua_State *L)
 {
@@ -202,6 +209,7 @@ void artel_channel_parts_register(lua_State *L)
                                          {"flush", flush},
                                          {"pending", pending},
                                          {"unread", unread},
+                                         {"inputEnded", input_ended},
                                          {"arm", arm},
                                          {"shutdownWrite", shutdown_write},
                                          {"closeNow", close_now},

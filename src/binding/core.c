@@ -8,6 +8,7 @@
 #include "error.h"
 #include "file.h"
 #include "open.h"
+#include "sockets.h"
 #include "system.h"
 #include "wait.h"
 
@@ -24,5 +25,6 @@ int luaopen_artel_core(lua_State *L)
     artel_file_register(L);
     artel_address_register(L);
     artel_system_register(L);
+    artel_sockets_register(L);
     return 1;
 }

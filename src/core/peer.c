@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int artel_peer_credentials(int fd, struct artel_peer_credentials *credentials)
 {
@@ -67,4 +69,19 @@ int artel_peer_listening_process(const struct artel_socket_address *address,
     }
     artel_fd_close(&fd);
     return status;
+}
+
+int artel_peer_watch(pid_t pid, int *fd)
+{
+    int fresh = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fresh < 0) {
+        return -errno;
+    }
+    int status = artel_fd_leave_standard(&fresh);
+    if (status < 0) {
+        artel_fd_close(&fresh);
+        return status;
+    }
+    *fd = fresh;
+    return 0;
 }

@@ -35,4 +35,11 @@ int artel_peer_name(int fd, char name[ARTEL_SOCKET_ADDRESS_TEXT_LEN]);
 int artel_peer_listening_process(const struct artel_socket_address *address,
                                  int64_t deadline_ms, pid_t *pid);
 
+/*
+ * A descriptor that is readable once the process has ended, for one that is no child of
+ * ours. 0 with *fd the caller's, -ESRCH when there is no such process, or another negated
+ * errno.
+ */
+int artel_peer_watch(pid_t pid, int *fd);
+
 #endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting a host that belongs to nobody: what it inherits, and how it reports back. */
+#include "channel.h"
+#include "open.h"
+#include "sockets.h"
+
+#include "../core/clock.h"
+#include "../core/error.h"
+#include "../core/fd.h"
+#include "error.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <string.h>
+
+extern char **environ;
+
+/* The process that leaves its place to the daemon does so at once: longer means trouble.
+ */
+#define LEAVE_TIMEOUT_MS 30000
+
+/* What a service manager told our own process is not meant for the daemon. */
+static bool is_handed_down(const char *variable)
+{
+    return strncmp(variable, "LISTEN_", 7) != 0 &&
+           strncmp(variable, "NOTIFY_SOCKET=", 14) != 0;
+}
+
+/* The environment of the daemon, in a userdata left on the stack. */
+static char **push_environment(lua_State *L)
+{
+    size_t count = 0;
+    while (environ != NULL && environ[count] != NULL) {
+        count++;
+    }
+    char **kept = lua_newuserdatauv(L, (count + 1) * sizeof *kept, 0);
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_handed_down(environ[i])) {
+            kept[used++] = environ[i];
+        }
+    }
+    kept[used] = NULL;
+    return kept;
+}
+
+static char **push_argv(lua_State *L, int index)
+{
+    size_t count = lua_rawlen(L, index);
+    char **argv = lua_newuserdatauv(L, (count + 1) * sizeof *argv, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        argv[i] = (char *)luaL_checkstring(L, -1); /* the list keeps the string alive */
+        lua_pop(L, 1);
+    }
+    argv[count] = NULL;
+    return argv;
+}
+
+/*
+ * The host forks first thing and its parent leaves, so the daemon is nobody's child and
+ * nobody's zombie. Answers 0, or the negated errno with which it could not.
+ */
+static int wait_for_leaving(struct artel_process *process)
+{
+    int64_t deadline = artel_clock_deadline_ms(LEAVE_TIMEOUT_MS);
+    int ended;
+    while ((ended = artel_process_wait(process, deadline)) == -EINTR) {
+        continue; /* a moment only; whoever interrupts is heard after it */
+    }
+    if (ended != 1) {
+        return artel_reaper_add(process) < 0 ? -ENOMEM : -ETIMEDOUT;
+    }
+    bool failed = process->state == ARTEL_PROCESS_SIGNALED ||
+                  (process->state == ARTEL_PROCESS_EXITED && process->code != 0);
+    artel_process_fini(process);
+    return failed ? -ECHILD : 0;
+}
+
+/*
+ * startDaemon{ path =, argv = {...}, plan = } → channel on which it reports, once it is
+ * detached | nil, err
+ */
+static int start_daemon(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "path");
+    lua_getfield(L, 1, "argv");
+    struct artel_process_options child = {.path = luaL_checkstring(L, 2),
+                                          .argv = push_argv(L, 3),
+                                          .envp = push_environment(L),
+                                          .channel_fd = -1,
+                                          .memory_fd = -1,
+                                          .stderr_fd = -1,
+                                          .new_session = true};
+    struct artel_channel_options options;
+    artel_read_channel_options(L, 1, ARTEL_START_MASTER, &options);
+    struct artel_channel_box *box = artel_channel_box_new(L, "artel.Channel");
+    int box_index = lua_gettop(L);
+    int ends[2] = {-1, -1};
+    int status = artel_fd_pair(ends);
+    if (status == 0) {
+        status = artel_box_open(box, &ends[0], &options);
+    }
+    lua_getfield(L, 1, "plan");
+    if (status == 0 &&
+        artel_box_queue(L, box_index, ARTEL_FRAME_PROFILE, 0, lua_gettop(L)) != 0) {
+        artel_fd_close(&ends[1]);
+        return 2;
+    }
+    struct artel_process process;
+    artel_process_init(&process);
+    child.channel_fd = ends[1];
+    if (status == 0) {
+        status = artel_process_start(&process, &child);
+    }
+    artel_fd_close(&ends[0]);
+    artel_fd_close(&ends[1]);
+    if (status == 0) {
+        artel_channel_flush(box->channel); /* the daemon reads while we wait */
+        status = wait_for_leaving(&process);
+    }
+    if (status < 0) {
+        return artel_push_failure(L, "spawn", status, "cannot start the host %s: %s",
+                                  child.path, artel_error_text(status));
+    }
+    lua_pushvalue(L, box_index);
+    return 1;
+}
+
+void artel_daemon_register(lua_State *L)
+{
+    lua_pushcfunction(L, start_daemon);
+    lua_setfield(L, -2, "startDaemon");
+}

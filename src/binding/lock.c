@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lock of an address in Lua's hands, and how it goes when the process does. */
+#include "../core/lock.h"
+
+#include "../core/clock.h"
+#include "../core/identity.h"
+#include "../core/socket_file.h"
+#include "error.h"
+#include "sockets.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOCK_TYPE "artel.Lock"
+#define FAULT_LEN 400
+
+struct lock_box {
+    struct artel_lock *lock; /* NULL once given up; on the heap, for it may outlive Lua */
+};
+
+/* The lock that goes with the process, or NULL; its box does not free it. */
+static struct artel_lock *lock_of_process;
+
+static int remove_lock(lua_State *L)
+{
+    struct lock_box *box = luaL_checkudata(L, 1, LOCK_TYPE);
+    if (box->lock != NULL && box->lock != lock_of_process) {
+        artel_lock_remove(box->lock);
+        free(box->lock);
+    }
+    box->lock = NULL;
+    return 0;
+}
+
+static struct artel_lock *check_lock(lua_State *L)
+{
+    struct lock_box *box = luaL_checkudata(L, 1, LOCK_TYPE);
+    luaL_argcheck(L, box->lock != NULL, 1, "the lock was given up");
+    return box->lock;
+}
+
+static struct artel_lock *new_lock(lua_State *L)
+{
+    struct lock_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    box->lock = NULL;
+    if (luaL_newmetatable(L, LOCK_TYPE)) {
+        lua_pushcfunction(L, remove_lock);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    box->lock = malloc(sizeof *box->lock);
+    if (box->lock == NULL) {
+        luaL_error(L, "not enough memory");
+        return NULL; /* not reached */
+    }
+    artel_lock_init(box->lock);
+    return box->lock;
+}
+
+static int push_lock_failure(lua_State *L, int status, const char *fault)
+{
+    return artel_push_failure(L, status == -ETIMEDOUT ? "timeout" : "listen", status,
+                              "%s", fault);
+}
+
+/* Folders that are made for a worker which will become another user must be that user's.
+ */
+static int make_folders(lua_State *L, int user_index, const struct artel_address *address,
+                        char *fault, size_t fault_len)
+{
+    struct artel_identity identity = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+    const char *user = luaL_optstring(L, user_index, NULL);
+    if (user != NULL && (artel_identity_find(&identity, user) < 0 ||
+                         !artel_identity_may_take(&identity))) {
+        identity = (struct artel_identity){.uid = (uid_t)-1, .gid = (gid_t)-1};
+    }
+    int status =
+        artel_socket_file_make_folders(address->path, identity.uid, identity.gid);
+    if (status < 0) {
+        snprintf(fault, fault_len, "cannot make the folders of %s: %s", address->path,
+                 strerror(-status));
+    }
+    return status;
+}
+
+static int lock_address(lua_State *L)
+{
+    struct artel_address address;
+    artel_check_address(L, 1, &address);
+    int64_t deadline = artel_check_deadline(L, 2);
+    char fault[FAULT_LEN] = "";
+    int status = address.is_unix ? make_folders(L, 3, &address, fault, sizeof fault) : 0;
+    struct artel_lock *lock = new_lock(L);
+    char *path = NULL;
+    if (status == 0) {
+        status = artel_lock_path_of_address(&path, &address, fault, sizeof fault);
+    }
+    while (status == 0 &&
+           (status = artel_lock_take(lock, path, ARTEL_LOCK_EXCLUSIVE, NULL, deadline,
+                                     fault, sizeof fault)) == -EINTR) {
+        status = 0;
+    }
+    free(path);
+    return status == 0 ? 1 : push_lock_failure(L, status, fault);
+}
+
+static int pause_lock(lua_State *L)
+{
+    artel_lock_pause(check_lock(L));
+    return 0;
+}
+
+static int resume_lock(lua_State *L)
+{
+    struct artel_lock *lock = check_lock(L);
+    int64_t deadline = artel_check_deadline(L, 2);
+    char fault[FAULT_LEN] = "";
+    int status = artel_lock_resume(lock, deadline, fault, sizeof fault);
+    if (status < 0) {
+        return push_lock_failure(L, status, fault);
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/*
+ * Runs when the process exits, after lua_close or instead of it: os.exit, or luv after an
+ * error in a callback. The socket file goes first, and the lock only when nothing of the
+ * worker is at work any more.
+ */
+static void clean_up(void)
+{
+    char fault[FAULT_LEN];
+    struct artel_lock *lock = lock_of_process;
+    if (lock != NULL && !lock->held && lock->owner == getpid()) {
+        (void)artel_lock_resume(lock, artel_clock_deadline_ms(0), fault, sizeof fault);
+    }
+    artel_listeners_close_all();
+    if (lock != NULL) {
+        artel_lock_remove(lock); /* only if it is held, and by us, not a forked copy */
+    }
+}
+
+static int clean_up_at_exit(lua_State *L)
+{
+    struct artel_lock *lock = check_lock(L);
+    if (lock_of_process == NULL) {
+        if (atexit(clean_up) != 0) {
+            return luaL_error(L, "not enough memory");
+        }
+        lock_of_process = lock;
+    }
+    return 0;
+}
+
+void artel_lock_register(lua_State *L)
+{
+    static const luaL_Reg FUNCTIONS[] = {
+        {"lockAddress", lock_address},       {"pauseLock", pause_lock},
+        {"resumeLock", resume_lock},         {"removeLock", remove_lock},
+        {"cleanUpAtExit", clean_up_at_exit}, {NULL, NULL}};
+    luaL_setfuncs(L, FUNCTIONS, 0);
+}
