@@ -77,7 +77,7 @@ describe("artel.WorkerCounter", function()
     assert.equal(32 << 20, #block)
   end)
 
-  it("tells the limit on memory, where there is one", function()
+  it("tells the limit on memory, where there is one #unsanitized", function()
     local code = 'print(require("artel.counter").getMemoryUsageCounter():getMax())'
     local child = assert(io.popen(("ulimit -v %d; LUA_PATH='%s' LUA_CPATH='%s' lua5.4 -e '%s'")
       :format(1 << 20, package.path, package.cpath, code)))

@@ -251,7 +251,7 @@ int artel_file_write_atomically(const char *path, const void *bytes, size_t len,
 {
     char *temporary = NULL;
     int fd = open_temporary(path, &temporary);
-    if (fd < 0) {
+    if (temporary == NULL) {
         return describe(fd, fault, fault_len, "write", path);
     }
     const char *step = "write";
