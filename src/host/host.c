@@ -31,14 +31,29 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
-/* Where things stand on the host's Lua stack. */
-enum { CHANNEL = 1, PLAN = 2 };
+/* Where things stand on the host's Lua stack. CHANNEL is nil when a service manager has
+ * started us; CLAIM is what a shared worker holds of its address, else nil. */
+enum { CHANNEL = 1, PLAN = 2, CLAIM = 3 };
+
+static const char *field_string(lua_State *L, const char *name)
+{
+    lua_getfield(L, PLAN, name); /* the plan keeps the string alive */
+    const char *text = lua_tostring(L, -1);
+    lua_pop(L, 1);
+    return text;
+}
 
 /* Reports a failed step to the master; answers the exit code. Also to standard error, for
- * a master that has gone. */
+ * a master that has gone; that of a daemon is still its starter's, which gets the report. */
 static int fail(lua_State *L, const char *step, int status, const char *sentence)
 {
-    fprintf(stderr, "artel worker: %s: %s\n", step, sentence);
+    bool has_master = !lua_isnil(L, CHANNEL);
+    if (!has_master || field_string(L, "address") == NULL) {
+        fprintf(stderr, "artel worker: %s: %s\n", step, sentence);
+    }
+    if (!has_master) {
+        return EXIT_FAILED;
+    }
     struct artel_channel_box *box = artel_check_open_box(L, CHANNEL);
     lua_createtable(L, 0, 3);
     lua_pushstring(L, step);
@@ -135,14 +150,6 @@ static int load_bootstrap_file(lua_State *L, const char *path)
     return 0;
 }
 
-static const char *field_string(lua_State *L, const char *name)
-{
-    lua_getfield(L, PLAN, name); /* the plan keeps the string alive */
-    const char *text = lua_tostring(L, -1);
-    lua_pop(L, 1);
-    return text;
-}
-
 static double field_number(lua_State *L, int index, const char *name)
 {
     lua_getfield(L, index, name);
@@ -225,24 +232,60 @@ static int message_handler(lua_State *L)
     return 1;
 }
 
-/* Calls a function of artel.bootstrap with channel and plan; answers its integer, or
- * EXIT_FAILED after what it should have caught itself. */
-static int call_bootstrap(lua_State *L)
+/* Calls what the module answers with channel, plan and claim, and leaves its answer on the
+ * stack; what it should have caught itself becomes EXIT_FAILED there. */
+static void call_module(lua_State *L, const char *name)
 {
+    int base = lua_gettop(L);
     lua_pushcfunction(L, message_handler);
-    int handler = lua_gettop(L);
     lua_getglobal(L, "require");
-    lua_pushliteral(L, "artel.bootstrap");
-    int status = lua_pcall(L, 1, 1, handler);
+    lua_pushstring(L, name);
+    int status = lua_pcall(L, 1, 1, base + 1);
     if (status == LUA_OK) {
         lua_pushvalue(L, CHANNEL);
         lua_pushvalue(L, PLAN);
-        status = lua_pcall(L, 2, 1, handler);
+        lua_pushvalue(L, CLAIM);
+        status = lua_pcall(L, 3, 1, base + 1);
     }
     if (status != LUA_OK) {
         fprintf(stderr, "artel worker: %s\n", lua_tostring(L, -1));
-        return EXIT_FAILED;
+        lua_pushinteger(L, EXIT_FAILED);
     }
+    lua_replace(L, base + 1);
+    lua_settop(L, base + 1);
+}
+
+/* Takes the address of a shared worker. True to go on; else the exit code is in *code. */
+static bool claim_address(lua_State *L, int *code)
+{
+    lua_settop(L, CLAIM);
+    if (field_string(L, "address") == NULL) {
+        if (lua_isnil(L, CHANNEL)) {
+            fprintf(stderr, "artel host: the profile names no address, so it is that of a "
+                            "dedicated worker, which only a master can start\n");
+            *code = EXIT_USAGE;
+            return false;
+        }
+        return true;
+    }
+    call_module(L, "artel.server_claim");
+    lua_replace(L, CLAIM);
+    *code = (int)lua_tointeger(L, CLAIM);
+    return lua_istable(L, CLAIM);
+}
+
+/* From a profile on the stack to the end of the worker; answers the exit code. */
+static int run_plan(lua_State *L, const char *bootstrap_file)
+{
+    int code = bootstrap_file != NULL ? load_bootstrap_file(L, bootstrap_file) : 0;
+    if (code != 0 || !claim_address(L, &code)) {
+        return code;
+    }
+    code = prepare_process(L);
+    if (code != 0) {
+        return code;
+    }
+    call_module(L, "artel.bootstrap");
     return (int)lua_tointeger(L, -1);
 }
 
@@ -253,43 +296,44 @@ static int run(lua_State *L)
     lua_settop(L, 0);
     luaL_requiref(L, "artel.core", luaopen_artel_core, 0);
     lua_pop(L, 1);
-    int status = open_channel(L);
-    if (status < 0) {
-        fprintf(stderr, "artel worker: descriptor 3 is no channel: %s\n",
-                artel_error_text(status));
-        lua_pushinteger(L, EXIT_FAILED);
-        return 1;
-    }
     int code = 0;
-    if (read_plan(L) == 1) {
-        if (bootstrap_file != NULL) {
-            lua_pushstring(L, bootstrap_file);
-            lua_setfield(L, PLAN, "bootstrapFile");
-        }
-        const char *path = field_string(L, "bootstrapFile");
-        code = path != NULL ? load_bootstrap_file(L, path) : 0;
-        if (code == 0) {
-            code = prepare_process(L);
-        }
-        if (code == 0) {
-            code = call_bootstrap(L);
+    if (bootstrap_file != NULL) {
+        lua_pushnil(L);
+        lua_newtable(L);
+        code = run_plan(L, bootstrap_file);
+    } else {
+        int status = open_channel(L);
+        if (status < 0) {
+            fprintf(stderr, "artel worker: descriptor 3 is no channel: %s\n",
+                    artel_error_text(status));
+            code = EXIT_FAILED;
+        } else if (read_plan(L) == 1) {
+            code = run_plan(L, field_string(L, "bootstrapFile"));
         }
     }
     lua_pushinteger(L, code);
     return 1;
 }
 
-int artel_host_run(const char *bootstrap_file)
+/* Whether descriptor 3 leads to a master. */
+static bool has_channel(void)
 {
     int type = 0;
     socklen_t type_len = sizeof type;
-    if (getsockopt(ARTEL_CHILD_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0) {
-        fprintf(stderr,
-                "artel host: descriptor 3 is no channel to a master. Workers are started by "
-                "a Lua program (artel.createWorker), not by hand.\n");
-        return EXIT_USAGE;
+    return getsockopt(ARTEL_CHILD_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0;
+}
+
+int artel_host_run(const char *bootstrap_file)
+{
+    if (bootstrap_file == NULL) {
+        if (!has_channel()) {
+            fprintf(stderr,
+                    "artel host: descriptor 3 is no channel to a master. Workers are started "
+                    "by a Lua program (artel.createWorker), not by hand.\n");
+            return EXIT_USAGE;
+        }
+        artel_fd_set_cloexec(ARTEL_CHILD_CHANNEL_FD, true);
     }
-    artel_fd_set_cloexec(ARTEL_CHILD_CHANNEL_FD, true);
     lua_State *L = artel_host_state_new();
     if (L == NULL) {
         fprintf(stderr, "artel host: not enough memory for a Lua state\n");

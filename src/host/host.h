@@ -4,8 +4,9 @@
 #define ARTEL_HOST_HOST_H
 
 /*
- * Runs the worker whose master is at the other end of descriptor 3. bootstrap_file is
- * NULL, or a file that holds the profile. Answers the exit code of the process.
+ * Runs the worker whose master is at the other end of descriptor 3; or, with
+ * bootstrap_file, the shared worker whose profile is in that file, for a service manager.
+ * Answers the exit code of the process.
  */
 int artel_host_run(const char *bootstrap_file);
 

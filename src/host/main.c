@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line of the executable artel. */
+#include "core/error.h"
+#include "detach.h"
 #include "host.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#define EXIT_FAILED 1
 #define EXIT_USAGE 2 /* docs/api.md, "Command line" */
 
 static const char USAGE[] =
@@ -13,7 +17,10 @@ static const char USAGE[] =
     "Runs a worker. Without --bootstrap it is started by a master, which talks to it over\n"
     "descriptor 3; nobody starts it by hand.\n"
     "\n"
-    "  --bootstrap FILE   take the profile from FILE, which generateScript() has written\n"
+    "  --bootstrap FILE   run the shared worker that FILE describes, which generateScript()\n"
+    "                     has written; for service managers\n"
+    "  --detach           leave the process that has started it; masters start shared\n"
+    "                     workers so\n"
     "  -h, --help         show this text\n";
 
 static int usage_error(const char *what, const char *which)
@@ -25,10 +32,15 @@ static int usage_error(const char *what, const char *which)
 static int host(int argc, char **argv)
 {
     const char *bootstrap_file = NULL;
+    bool detach = false;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
             fputs(USAGE, stdout);
             return 0;
+        }
+        if (strcmp(argv[i], "--detach") == 0) {
+            detach = true;
+            continue;
         }
         if (strcmp(argv[i], "--bootstrap") != 0) {
             return usage_error("unknown argument", argv[i]);
@@ -37,6 +49,11 @@ static int host(int argc, char **argv)
             return usage_error("a file is missing behind", argv[i - 1]);
         }
         bootstrap_file = argv[i];
+    }
+    int status = detach ? artel_host_detach() : 0;
+    if (status < 0) {
+        fprintf(stderr, "artel host: cannot detach: %s\n", artel_error_text(status));
+        return EXIT_FAILED;
     }
     return artel_host_run(bootstrap_file);
 }
