@@ -20,7 +20,9 @@ function texts.list(folder)
   local found = {}
   local entries = assert(uv.fs_scandir(folder))
   for name, kind in function() return uv.fs_scandir_next(entries) end do
-    if kind == "file" then found[#found + 1] = { name = name, text = read(folder .. "/" .. name) } end
+    if kind == "file" then
+      found[#found + 1] = { name = name, text = read(folder .. "/" .. name) }
+    end
   end
   table.sort(found, function(a, b) return a.name < b.name end)
   return found

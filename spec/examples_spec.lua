@@ -41,7 +41,7 @@ local DEMO = [[
 describe("examples/squares.lua", function()
   for _, kind in ipairs { "raw", "evented" } do
     for _, encoding in ipairs { "msgpack", "json" } do
-      it(("squares ten numbers with the %s implementation over %s"):format(kind, encoding), function()
+      it(("squares ten numbers with a %s worker over %s"):format(kind, encoding), function()
         prints({ "lua5.4", "examples/squares.lua", kind, encoding }, SQUARES)
       end)
     end

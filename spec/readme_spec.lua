@@ -1,0 +1,66 @@
+-- SPDX-License-Identifier: Apache-2.0
+local document = require "spec.document"
+local program = require "spec.program"
+local uv = require "luv"
+
+local pages = { "README.md" }
+local folderEntries = assert(uv.fs_scandir("docs"))
+for name in function() return uv.fs_scandir_next(folderEntries) end do
+  if name:find "%.md$" then pages[#pages + 1] = "docs/" .. name end
+end
+
+local function read(path)
+  local file <close> = assert(io.open(path))
+  return file:read "a"
+end
+
+local perform = {}
+
+function perform.write(step, folder)
+  local file <close> = assert(io.open(folder .. "/" .. step.path, "w"))
+  file:write(step.text)
+end
+
+function perform.run(step, folder)
+  local result = program.run(step.command, { folder = folder })
+  local shown = ("line %d of the page\n%s%s"):format(step.line, result.output, result.errors)
+  if step.expected then
+    assert(program.matches(result.output, step.expected), shown)
+  else
+    assert.equal("", result.output .. result.errors, shown)
+  end
+  assert(result.code == 0 and result.signal == 0, shown)
+end
+
+-- Whoever runs the commands must really name each of them.
+function perform.delegate(step)
+  local check = read(step.path)
+  for line in step.text:gmatch "[^\n]+" do
+    local first, second = line:gsub("%s#.*$", ""):match "^(%S+)%s*(%S*)"
+    local named = check:find(first, 1, true) and check:find(second, 1, true)
+    assert(named, ("%s does not run: %s"):format(step.path, line))
+  end
+end
+
+for _, page in ipairs(pages) do
+  describe(page, function()
+    local folder
+
+    setup(function() folder = program.makeFolder() end)
+    teardown(function() program.removeFolder(folder) end)
+
+    it("has nothing but marked code, and all of it does what the page says", function()
+      for _, step in ipairs(document.steps(read(page))) do perform[step.action](step, folder) end
+    end)
+
+    it("links to what exists", function()
+      local base = page:match "^(.*/)" or ""
+      for link in read(page):gmatch "%]%(([^)#%s]+)[^)]*%)" do
+        if not link:find "^%a+:" then
+          local target = base .. link
+          assert(io.open(target), ("%s: no %s"):format(page, target)):close()
+        end
+      end
+    end)
+  end)
+end
