@@ -36,7 +36,7 @@ local PROGRAMS = {
   node = "node --version",
   piscina = [[cd bench && node -p 'require("piscina/package.json").version']],
   python = "python3 --version",
-  compiler = "cc --version",
+  gcc = "gcc -dumpfullversion",
   libc = "ldd --version",
   redis = "redis-server --version",
   artel = "git describe --always --dirty",
@@ -46,7 +46,10 @@ local PROGRAMS = {
 ---@return table<string, string>
 function machine.versions()
   local versions = {}
-  for name, command in pairs(PROGRAMS) do versions[name] = firstLine(command) end
+  for name, command in pairs(PROGRAMS) do
+    local line = firstLine(command) -- programs say more than that, in no common form
+    versions[name] = line and (name == "artel" and line or line:match("%d+%.[%w.+-]+"))
+  end
   return versions
 end
 

@@ -122,7 +122,7 @@ local function report(options)
     local text = read(options.out .. "/" .. workload.name .. ".json")
     if text then
       local result = cjson.decode(text)
-      parts[#parts + 1] = ("## %s\n\nMeasured: %s.\n\n![%s](%s.svg)\n\n%s\n\n%s  \n%s\n"):format(
+      parts[#parts + 1] = ("## %s\n\nMeasured: %s.\n\n![%s](%s.svg)\n\n%s\n\n- %s\n- %s\n"):format(
         workload.title, workload.measures, workload.title,
         workload.name, show(workload, result.contenders),
         markdown.facts(result.machine), markdown.facts(result.versions))

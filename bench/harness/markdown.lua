@@ -115,7 +115,10 @@ function markdown.facts(fields)
   local names = {}
   for name in pairs(fields) do names[#names + 1] = name end
   table.sort(names)
-  for i, name in ipairs(names) do names[i] = ("%s: %s"):format(name, fields[name]) end
+  for i, name in ipairs(names) do
+    local value = fields[name]
+    names[i] = ("%s: %s"):format(name, type(value) == "number" and ("%d"):format(value) or value)
+  end
   return table.concat(names, " · ")
 end
 
