@@ -38,10 +38,12 @@ end
 describe("a dedicated worker", function()
   local descriptors, children
   before_each(function()
+    uv.run("nowait") -- the loop's own descriptors come with its first turn
     collectgarbage()
     descriptors, children = countDescriptors(), countChildren()
   end)
   after_each(function()
+    uv.run("nowait") -- closing handles end in the loop
     collectgarbage()
     collectgarbage()
     assert.equal(descriptors, countDescriptors())
@@ -85,7 +87,7 @@ describe("a dedicated worker", function()
       onConnect = function() note("onConnect") end,
       constructed = note("constructor"),
     }]], {
-      stage1Parts = { "notes = {} function note(what) notes[#notes + 1] = what end note('stage 1')" },
+      stage1Parts = { "notes = {} function note(s) notes[#notes + 1] = s end note('stage 1')" },
       stage2Parts = { "note('stage 2')" }, stage3Parts = { "note('stage 3 ' .. type(workerImpl))" },
     })
     worker:sendMessage("go")

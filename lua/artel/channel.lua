@@ -10,8 +10,8 @@ local waiting = require "artel.waiting"
 
 --- One end of a connection that carries whole messages both ways.
 ---@class artel.Channel
----@field sendMessage fun(self, message: any): true|nil, integer|artel.Error? `true`; `true, pending` above the high-water mark; `nil, err` when nothing was taken
----@field receiveMessage fun(self, timeout?: number): any, artel.Error? the next message, or nil and why there is none
+---@field sendMessage fun(self, message: any): true|nil, integer|artel.Error?
+---@field receiveMessage fun(self, timeout?: number): any, artel.Error?
 ---@field getStream fun(self): integer the descriptor to watch in a loop of your own
 local Channel, metatable = core.class("artel.Channel")
 
@@ -99,6 +99,20 @@ end
 
 local function abandonReceive(waiter) waiter.queue:remove(waiter) end
 
+--- Waits for the next message that was not set aside.
+local function receiveNew(channel, state, timeout, level)
+  if state.ended then return nil, state.ended end
+  local waiter = { abandon = abandonReceive, queue = state.messageWaiters }
+  state.messageWaiters:push(waiter)
+  if not waiting.await(channel, state, waiter, timeout, level + 1) then
+    return nil, core.newError {
+      kind = "timeout", message = ("no message within %g s"):format(timeout),
+    }
+  end
+  if waiter.err then return nil, waiter.err end
+  return waiter.value
+end
+
 --- receiveMessage when nothing is at hand, or when earlier messages were set aside.
 local function receive(channel, timeout)
   if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
@@ -110,16 +124,7 @@ local function receive(channel, timeout)
     if entry[2] then return nil, entry[2] end
     return entry[1] -- one value only: print(channel:receiveMessage()) shows no nil
   end
-  if state.ended then return nil, state.ended end
-  local waiter = { abandon = abandonReceive, queue = state.messageWaiters }
-  state.messageWaiters:push(waiter)
-  if not waiting.await(channel, state, waiter, timeout, 2) then
-    return nil, core.newError {
-      kind = "timeout", message = ("no message within %g s"):format(timeout),
-    }
-  end
-  if waiter.err then return nil, waiter.err end
-  return waiter.value
+  return receiveNew(channel, state, timeout, 2)
 end
 
 --- Iterates over the messages until the end, whose reason receiveMessage() then tells.
@@ -146,7 +151,7 @@ function Channel:request(value, options) return requests.request(self, value, op
 --- Waits for a request of the peer's (raw workers).
 ---@param timeout? number seconds
 ---@return any value nil when there is none
----@return (fun(response?: any, reason?: any): true|nil, artel.Error?)|artel.Error reply to be called once: `reply(value)` or `reply(nil, reason)`
+---@return function|artel.Error reply called once: `reply(value)` or `reply(nil, reason)`
 function Channel:receiveRequest(timeout) return requests.receive(self, timeout) end
 
 -- ---- loops ----
@@ -234,4 +239,4 @@ end
 
 core.setSlowPaths { receive = receive, afterSend = afterSend, sendWhenFull = sendWhenFull }
 
-return { closeAtOnce = closeAtOnce, drain = drain }
+return { closeAtOnce = closeAtOnce, drain = drain, receiveNew = receiveNew }

@@ -17,16 +17,47 @@ local function guarded(fn)
   end
 end
 
+-- luv crashes when Lua ends while a handle is still closing. So the newest closing handle has
+-- a guard behind it, which Lua finalises before the handle and which lets luv finish.
+local guard
+local guardClass = {
+  __gc = function(self)
+    if self == guard and not uv.loop_mode() then uv.run("nowait") end
+  end,
+}
+
+local function closeHandle(handle)
+  if handle:is_closing() then return end
+  handle:close()
+  guard = setmetatable({}, guardClass)
+end
+
+-- Handles of collected watches: stopped at once, closed at the next call into this module,
+-- since a finaliser that runs when Lua ends can leave no guard behind.
+local orphans = {}
+
+local function closeOrphans()
+  for i = #orphans, 1, -1 do
+    closeHandle(orphans[i])
+    orphans[i] = nil
+  end
+end
+
 ---@class artel.LuvWatch
 local Watch = {}
 Watch.__index = Watch
--- The handle is luv's until it is closed, and it must be closed before its descriptor is.
-Watch.__gc = function(self) self:close() end
+Watch.__gc = function(self)
+  if self.handle then
+    self.handle:stop() -- before its descriptor is closed
+    orphans[#orphans + 1] = self.handle
+  end
+end
 
 --- Calls `callback(owner)` when `descriptor` is ready, while set() asks for it. The owner is
 --- held weakly.
 ---@return artel.LuvWatch
 function loop.watch(descriptor, owner, callback)
+  closeOrphans()
   local handle, message = uv.new_poll(descriptor)
   if not handle then
     error(("luv cannot watch descriptor %d (%s): does the program watch it with a poll handle "
@@ -69,7 +100,7 @@ function Watch:set(read, write)
 end
 
 function Watch:close()
-  if self.handle and not self.handle:is_closing() then self.handle:close() end
+  if self.handle then closeHandle(self.handle) end
   self.handle = nil
 end
 
@@ -77,9 +108,7 @@ end
 ---@return { stop: fun() }
 function loop.after(seconds, callback)
   local timer = uv.new_timer()
-  local function stop()
-    if not timer:is_closing() then timer:close() end
-  end
+  local function stop() closeHandle(timer) end
   uv.update_time() -- the loop's clock stands still while Lua runs
   timer:start(math.ceil(seconds * 1000), 0, guarded(function()
     stop()

@@ -12,7 +12,7 @@ waiting.HIGH_WATER = 65536
 
 -- Channels that something waits for. A waiting coroutine is known to its channel alone, so
 -- the channel must not be collected before it.
-local anchors = {}
+local anchors = {} -- luacheck: ignore 241 (it is there to hold, not to be read)
 
 local modes = {}
 

@@ -26,8 +26,8 @@ static int channel_gc(lua_State *L)
     return 0;
 }
 
-/* What a class does not have yet comes from lua/artel/channel.lua, read at first need: a raw
- * worker that only sends and receives never loads it. */
+/* What a class does not have yet comes from lua/artel/channel.lua, read at first need: a
+ * raw worker that only sends and receives never loads it. */
 static int load_methods(lua_State *L)
 {
     lua_pushnil(L);
@@ -117,7 +117,8 @@ void artel_box_close(struct artel_channel_box *box)
         artel_channel_free(box->channel);
         box->channel = NULL;
     }
-    if (box->process.pid != 0 && artel_process_poll(&box->process) == ARTEL_PROCESS_RUNNING) {
+    if (box->process.pid != 0 &&
+        artel_process_poll(&box->process) == ARTEL_PROCESS_RUNNING) {
         artel_reaper_add(&box->process);
     }
     artel_process_fini(&box->process);
@@ -143,7 +144,8 @@ ssize_t artel_box_fill(struct artel_channel_box *box, bool block)
 
 /* ---- values to frames and back ---- */
 
-/* The custom codec's function, and the box's user value above it; or nothing and false. */
+/* The custom codec's function, and the box's user value above it; or nothing and false.
+ */
 static bool push_codec(lua_State *L, int box_index, const char *name)
 {
     if (lua_getiuservalue(L, box_index, ARTEL_BOX_CODEC) != LUA_TTABLE) {
@@ -229,7 +231,8 @@ int artel_box_take(lua_State *L, int box_index, const struct artel_frame *frame)
     int status = 0;
     if (frame->body == NULL) {
         lua_pushnil(L);
-    } else if (frame->kind <= ARTEL_FRAME_RESPONSE && push_codec(L, box_index, "decode")) {
+    } else if (frame->kind <= ARTEL_FRAME_RESPONSE &&
+               push_codec(L, box_index, "decode")) {
         status = decode_custom(L, frame);
     } else if (artel_channel_frame_encoding(box->channel) == ARTEL_JSON) {
         status = artel_json_decode(L, frame->body, frame->body_len, &box->limits);
@@ -242,8 +245,8 @@ int artel_box_take(lua_State *L, int box_index, const struct artel_frame *frame)
     if (status == 0) {
         return 1;
     }
-    return artel_push_failure(L, status == ARTEL_E_OVERSIZE ? "oversize" : "decode", 0, "%s",
-                              lua_tostring(L, -1));
+    return artel_push_failure(L, status == ARTEL_E_OVERSIZE ? "oversize" : "decode", 0,
+                              "%s", lua_tostring(L, -1));
 }
 
 /* ---- the fast paths ---- */
@@ -254,7 +257,8 @@ static int finish_slow(lua_State *L, int status, lua_KContext base)
     return lua_gettop(L) - (int)base;
 }
 
-/* Calls the Lua function that finishes the work, with the current arguments; it may yield. */
+/* Calls the Lua function that finishes the work, with the current arguments; it may
+ * yield. */
 static int go_slow(lua_State *L, const char *name)
 {
     int count = lua_gettop(L);
@@ -296,7 +300,8 @@ static int channel_send_message(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
     lua_settop(L, 2);
-    if (artel_channel_send_encoding(box->channel) == ARTEL_JSON && has_reserved_key(L, 2)) {
+    if (artel_channel_send_encoding(box->channel) == ARTEL_JSON &&
+        has_reserved_key(L, 2)) {
         return artel_push_failure(L, "encode", 0,
                                   "cannot send an object with the key \"%s\", which JSON "
                                   "channels use themselves (at message)",
@@ -333,7 +338,8 @@ static int channel_receive_message(lua_State *L)
         if (found == 1 && frame.kind == ARTEL_FRAME_MESSAGE) {
             return artel_box_take(L, 1, &frame);
         }
-        if (found != 0 || !lua_isnil(L, 2) || artel_channel_pending_len(box->channel) > 0) {
+        if (found != 0 || !lua_isnil(L, 2) ||
+            artel_channel_pending_len(box->channel) > 0) {
             break;
         }
         may_block = may_block || artel_wait_mode(L) == ARTEL_WAIT_BLOCK;

@@ -21,14 +21,14 @@ struct artel_channel_box {
     struct artel_channel *channel; /* NULL once closed */
     struct artel_process process;  /* pid 0 when there is no process behind it */
     struct artel_codec_limits limits;
-    bool worker_end;  /* this end is a worker's: it stops reading while it cannot send */
-    bool exit_noted;  /* the process has ended: an empty read is the end of the channel */
+    bool worker_end; /* this end is a worker's: it stops reading while it cannot send */
+    bool exit_noted; /* the process has ended: an empty read is the end of the channel */
     bool queued_in_lua; /* messages wait in the state table: look there first */
 };
 
 /*
- * Pushes a new, closed box of the class ("artel.Channel", "artel.Worker", ...). The caller
- * then opens a channel into it.
+ * Pushes a new, closed box of the class ("artel.Channel", "artel.Worker", ...). The
+ * caller then opens a channel into it.
  */
 struct artel_channel_box *artel_channel_box_new(lua_State *L, const char *class_name);
 
@@ -53,8 +53,8 @@ int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uin
                     int index);
 
 /*
- * Decodes the body of the frame that artel_channel_next() gave, and consumes it. 1 with the
- * value pushed (nil when the frame has no body), or 2 with nil and an error object.
+ * Decodes the body of the frame that artel_channel_next() gave, and consumes it. 1 with
+ * the value pushed (nil when the frame has no body), or 2 with nil and an error object.
  */
 int artel_box_take(lua_State *L, int box_index, const struct artel_frame *frame);
 

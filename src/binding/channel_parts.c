@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts that lua/artel/channel.lua builds waiting, requests and admin frames from: each
- * is one step on one channel and never waits. Not for users.
+ * The parts that lua/artel/channel.lua builds waiting, requests and admin frames from:
+ * each is one step on one channel and never waits. Not for users.
  */
 #include "channel.h"
 
@@ -13,8 +13,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
-/* peek(channel) → kind, id | nil when no whole frame is here | false, code at the end, where
- * code is "closed", "protocol" or "oversize", and for protocol what was wrong */
+/* peek(channel) → kind, id | nil when no whole frame is here | false, code at the end,
+ * where code is "closed", "protocol" or "oversize", and for protocol what was wrong */
 static int peek(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
@@ -57,14 +57,15 @@ static int fill(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
     ssize_t got = artel_box_fill(box, lua_toboolean(L, 2));
-    lua_pushstring(L, got > 0        ? "more"
-                      : got == 0     ? "none"
+    lua_pushstring(L, got > 0         ? "more"
+                      : got == 0      ? "none"
                       : got == -EINTR ? "signal"
                                       : "end");
     return 1;
 }
 
-/* queue(channel, kind, id, value?) → true | nil, err. Without a value the frame is bare. */
+/* queue(channel, kind, id, value?) → true | nil, err. Without a value the frame is bare.
+ */
 static int queue(lua_State *L)
 {
     artel_check_open_box(L, 1);
@@ -116,7 +117,8 @@ static int input_ended(lua_State *L)
     return 1;
 }
 
-/* arm(channel, wantRead, wantWrite) → true when not to sleep; else false, events of poll(2) */
+/* arm(channel, wantRead, wantWrite) → true when not to sleep; else false, events of
+ * poll(2) */
 static int arm(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
@@ -135,7 +137,8 @@ static int shutdown_write(lua_State *L)
     return 0;
 }
 
-/* closeNow(channel): what is queued and cannot leave at once is lost. Keeps the process. */
+/* closeNow(channel): what is queued and cannot leave at once is lost. Keeps the process.
+ */
 static int close_now(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_box(L, 1);

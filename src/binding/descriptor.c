@@ -137,9 +137,10 @@ static int connect_blocking(lua_State *L)
                        : artel_push_failure(L, connect_kind(status), status, "%s", fault);
 }
 
+/* The caller knows what was tried and says so. */
 static int push_connect_failure(lua_State *L, int status)
 {
-    return artel_push_failure(L, connect_kind(status), status, "cannot connect: %s",
+    return artel_push_failure(L, connect_kind(status), status, "%s",
                               artel_error_text(status));
 }
 

@@ -117,10 +117,9 @@ static int traceback(lua_State *L)
 
 void artel_error_register(lua_State *L)
 {
-    static const luaL_Reg FUNCTIONS[] = {
-        {"newError", new_error},
-        {"isError", is_error},
-        {"traceback", traceback},
-        {NULL, NULL}};
+    static const luaL_Reg FUNCTIONS[] = {{"newError", new_error},
+                                         {"isError", is_error},
+                                         {"traceback", traceback},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How channels come into being: a pair in one process, or one with a new worker behind it. */
+/* How channels come into being: a pair in one process, or one with a new worker behind
+ * it. */
 #include "open.h"
 
 #include "../core/error.h"
@@ -15,9 +16,9 @@
 
 extern char **environ;
 
-#define PEER_FRAMES                                                                       \
-    (ARTEL_FRAME_BIT(ARTEL_FRAME_MESSAGE) | ARTEL_FRAME_BIT(ARTEL_FRAME_REQUEST) |        \
-     ARTEL_FRAME_BIT(ARTEL_FRAME_RESPONSE) | ARTEL_FRAME_BIT(ARTEL_FRAME_ERROR) |         \
+#define PEER_FRAMES                                                                      \
+    (ARTEL_FRAME_BIT(ARTEL_FRAME_MESSAGE) | ARTEL_FRAME_BIT(ARTEL_FRAME_REQUEST) |       \
+     ARTEL_FRAME_BIT(ARTEL_FRAME_RESPONSE) | ARTEL_FRAME_BIT(ARTEL_FRAME_ERROR) |        \
      ARTEL_FRAME_BIT(ARTEL_FRAME_CANCEL))
 
 /* Nobody sends longer than the msgpack header can say. */
@@ -176,7 +177,8 @@ static int configure(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     struct artel_channel_options options;
     artel_read_channel_options(L, 2, ARTEL_START_HOST, &options);
-    artel_channel_set_limits(box->channel, options.max_message_len, options.max_queued_len);
+    artel_channel_set_limits(box->channel, options.max_message_len,
+                             options.max_queued_len);
     artel_channel_set_accepts(box->channel, options.accepts);
     artel_channel_set_encoding(box->channel, options.encoding);
     artel_box_configure(L, 1, 2, &options);

@@ -6,8 +6,8 @@
 #include "channel.h"
 
 /*
- * Reads encoding, maxMessageSize and maxQueuedBytes from the table at index (absent: msgpack,
- * 1 GiB each) and accepts the frames that both ends of any channel may send.
+ * Reads encoding, maxMessageSize and maxQueuedBytes from the table at index (absent:
+ * msgpack, 1 GiB each) and accepts the frames that both ends of any channel may send.
  */
 void artel_read_channel_options(lua_State *L, int index, enum artel_channel_start start,
                                 struct artel_channel_options *options);
@@ -16,8 +16,8 @@ void artel_read_channel_options(lua_State *L, int index, enum artel_channel_star
 void artel_box_configure(lua_State *L, int box_index, int index,
                          const struct artel_channel_options *options);
 
-/* Opens a channel over the socket *fd into the box. On success *fd is -1 and belongs to the
- * box. 0 or a negated errno. */
+/* Opens a channel over the socket *fd into the box. On success *fd is -1 and belongs to
+ * the box. 0 or a negated errno. */
 int artel_box_open(struct artel_channel_box *box, int *fd,
                    const struct artel_channel_options *options);
 

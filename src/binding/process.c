@@ -71,7 +71,8 @@ static int wait_process(lua_State *L)
     return 1;
 }
 
-/* processStream(worker) → descriptor that is readable once the process has ended, or nil */
+/* processStream(worker) → descriptor that is readable once the process has ended, or nil
+ */
 static int process_stream(lua_State *L)
 {
     struct artel_process *process = check_process(L);

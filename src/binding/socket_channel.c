@@ -6,7 +6,7 @@
 #include "sockets.h"
 
 #include "../core/error.h"
-#include "../core/fd.h"
+#include "../core/identity.h"
 #include "../core/peer.h"
 #include "error.h"
 
@@ -108,6 +108,17 @@ static int peer_credentials(lua_State *L)
     return 2;
 }
 
+/* userId(name) → uid | nothing when there is no such user */
+static int user_id(lua_State *L)
+{
+    struct artel_identity identity;
+    if (artel_identity_find(&identity, luaL_checkstring(L, 1)) < 0) {
+        return 0;
+    }
+    lua_pushinteger(L, (lua_Integer)identity.uid);
+    return 1;
+}
+
 void artel_socket_channel_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"openClient", open_client},
@@ -117,6 +128,7 @@ void artel_socket_channel_register(lua_State *L)
                                          {"putBytes", put_bytes},
                                          {"messagesSent", messages_sent},
                                          {"peerCredentials", peer_credentials},
+                                         {"userId", user_id},
                                          {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);
 }

@@ -42,6 +42,9 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  *   openClient(descriptor, options), openServer(descriptor, options) → channel, which
  *     owns the descriptor then
  *   peerCredentials(channel) → pid, uid: of a unix socket; else nil
+ *   userId(name) → uid or nil
+ *   isStarted(channel) → boolean: the greetings are done; trim(channel);
+ *   putBytes(channel, bytes); messagesSent(channel) → count
  *   secretEquals(left, right) → boolean
  *
  * listener.c

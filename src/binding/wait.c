@@ -80,7 +80,8 @@ int64_t artel_check_deadline(lua_State *L, int index)
 }
 
 /* Poll that starts again after a signal, once Lua's hooks have had their turn. */
-static int poll_until(lua_State *L, struct pollfd *wanted, nfds_t count, int64_t deadline_ms)
+static int poll_until(lua_State *L, struct pollfd *wanted, nfds_t count,
+                      int64_t deadline_ms)
 {
     for (;;) {
         int ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms));
@@ -131,8 +132,7 @@ bool artel_wait_channel(lua_State *L, struct artel_channel_box *box, bool want_r
 /* waitMode() → "block" | "suspend" | "forbidden" | "unyieldable" */
 static int wait_mode(lua_State *L)
 {
-    static const char *const NAMES[] = {"block", "suspend", "forbidden",
-                                        "unyieldable"};
+    static const char *const NAMES[] = {"block", "suspend", "forbidden", "unyieldable"};
     lua_pushstring(L, NAMES[artel_wait_mode(L)]);
     return 1;
 }
@@ -149,12 +149,13 @@ static int wait_channel(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
     int64_t deadline = artel_check_deadline(L, 4);
-    lua_pushboolean(L, artel_wait_channel(L, box, lua_toboolean(L, 2), lua_toboolean(L, 3),
-                                          deadline));
+    lua_pushboolean(L, artel_wait_channel(L, box, lua_toboolean(L, 2),
+                                          lua_toboolean(L, 3), deadline));
     return 1;
 }
 
-/* waitMany({channel, ...}, timeout) → boolean: until one can be read; false at the time-out */
+/* waitMany({channel, ...}, timeout) → boolean: until one can be read; false at the
+ * time-out */
 static int wait_many(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -218,12 +219,10 @@ static int poll_streams(lua_State *L)
 
 void artel_wait_register(lua_State *L)
 {
-    static const luaL_Reg FUNCTIONS[] = {{"waitMode", wait_mode},
-                                         {"now", now},
-                                         {"waitChannel", wait_channel},
-                                         {"waitMany", wait_many},
-                                         {"pollStreams", poll_streams},
-                                         {NULL, NULL}};
+    static const luaL_Reg FUNCTIONS[] = {
+        {"waitMode", wait_mode},       {"now", now},
+        {"waitChannel", wait_channel}, {"waitMany", wait_many},
+        {"pollStreams", poll_streams}, {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);
     lua_newtable(L);
     lua_createtable(L, 0, 1);

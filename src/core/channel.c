@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How bytes become frames and frames bytes: queues, greeting, and the start-up reports. */
+/* How bytes become frames and frames bytes: queues, greeting, and the start-up reports.
+ */
 #include "channel.h"
 
 #include "error.h"
@@ -19,8 +20,8 @@
 /* What a direction carries next. */
 enum phase {
     PHASE_GREETING, /* receiving only: the four bytes are not all in yet */
-    PHASE_REPORT,   /* dedicated: the profile, or the ready or failed report, in msgpack */
-    PHASE_FRAMES    /* application frames */
+    PHASE_REPORT, /* dedicated: the profile, or the ready or failed report, in msgpack */
+    PHASE_FRAMES  /* application frames */
 };
 
 struct artel_channel {
@@ -38,11 +39,11 @@ struct artel_channel {
 
     struct artel_buffer out;
     enum phase out_phase;
-    size_t queued_len;     /* bytes of whole frames at the head of out */
-    size_t body_at;        /* of the frame being written, counted from out's head */
+    size_t queued_len; /* bytes of whole frames at the head of out */
+    size_t body_at;    /* of the frame being written, counted from out's head */
     enum artel_frame_kind open_kind;
     uint64_t messages_sent;
-    int out_end;           /* 0, or why nothing more can be sent */
+    int out_end; /* 0, or why nothing more can be sent */
 
     char fault[160];
 };
@@ -103,7 +104,8 @@ int artel_channel_new(struct artel_channel **channel, struct artel_transport *tr
     self->in_phase = options->start == ARTEL_START_PLAIN ? PHASE_FRAMES : PHASE_GREETING;
     self->out_phase = dedicated ? PHASE_REPORT : PHASE_FRAMES;
     start_reader(self);
-    int status = dedicated || options->start == ARTEL_START_CLIENT ? queue_greeting(self) : 0;
+    int status =
+        dedicated || options->start == ARTEL_START_CLIENT ? queue_greeting(self) : 0;
     if (status < 0) {
         artel_channel_free(self);
         return status;
@@ -123,7 +125,8 @@ void artel_channel_free(struct artel_channel *channel)
     free(channel);
 }
 
-void artel_channel_set_encoding(struct artel_channel *channel, enum artel_encoding encoding)
+void artel_channel_set_encoding(struct artel_channel *channel,
+                                enum artel_encoding encoding)
 {
     channel->options.encoding = encoding;
     start_reader(channel);
@@ -150,7 +153,8 @@ void artel_channel_set_accepts(struct artel_channel *channel, uint32_t accepts)
 /* Writes the sentence of artel_channel_fault(): what came, quoted and escaped. */
 static void describe_fault(struct artel_channel *channel, const char *expected)
 {
-    static const size_t SHOWN = 24; /* bytes of the culprit: enough to recognise a print */
+    static const size_t SHOWN =
+        24; /* bytes of the culprit: enough to recognise a print */
     char *out = channel->fault;
     size_t room = sizeof channel->fault;
     int used = snprintf(out, room, "expected %s, got \"", expected);
@@ -158,8 +162,8 @@ static void describe_fault(struct artel_channel *channel, const char *expected)
     size_t len = artel_buffer_len(&channel->in);
     const uint8_t *bytes = artel_buffer_head(&channel->in);
     for (size_t i = 0; i < len && i < SHOWN && at + 6 < room; i++) {
-        bool plain = bytes[i] >= ' ' && bytes[i] < 127 && bytes[i] != '"' &&
-                     bytes[i] != '\\';
+        bool plain =
+            bytes[i] >= ' ' && bytes[i] < 127 && bytes[i] != '"' && bytes[i] != '\\';
         used = snprintf(out + at, room - at, plain ? "%c" : "\\x%02x", bytes[i]);
         at += used < 0 ? 0 : (size_t)used;
     }
@@ -207,7 +211,8 @@ void artel_channel_end_input(struct artel_channel *channel)
     }
 }
 
-/* 1 when the greeting is complete, 0 when bytes are missing, negative when it is wrong. */
+/* 1 when the greeting is complete, 0 when bytes are missing, negative when it is wrong.
+ */
 static int match_greeting(struct artel_channel *channel)
 {
     const uint8_t *bytes = artel_buffer_head(&channel->in);
@@ -258,7 +263,8 @@ static int look_for_frame(struct artel_channel *channel)
     if (status == 1) {
         channel->frame = found;
         channel->frame_body_at =
-            found.body == NULL ? 0 : (size_t)(found.body - artel_buffer_head(&channel->in));
+            found.body == NULL ? 0
+                               : (size_t)(found.body - artel_buffer_head(&channel->in));
         return 1;
     }
     if (status == ARTEL_E_PROTOCOL) {
@@ -409,8 +415,9 @@ int artel_channel_frame_end(struct artel_channel *channel)
 {
     struct artel_buffer *out = &channel->out;
     size_t body_len = artel_buffer_len(out) - channel->body_at;
-    int status = body_len > channel->options.max_message_len ? ARTEL_E_OVERSIZE
-                                                             : close_envelope(channel, body_len);
+    int status = body_len > channel->options.max_message_len
+                     ? ARTEL_E_OVERSIZE
+                     : close_envelope(channel, body_len);
     size_t frame_len = artel_buffer_len(out) - channel->queued_len;
     if (status == 0 && channel->queued_len > 0 &&
         (frame_len > channel->options.max_queued_len ||

@@ -23,9 +23,9 @@ enum artel_channel_start {
 struct artel_channel_options {
     enum artel_encoding encoding; /* of application frames */
     enum artel_channel_start start;
-    uint32_t accepts;        /* set of application frame kinds that may come in */
-    size_t max_message_len;  /* longest body in or out, bytes; at most UINT32_MAX */
-    size_t max_queued_len;   /* most bytes queued to be sent; one frame always fits */
+    uint32_t accepts;       /* set of application frame kinds that may come in */
+    size_t max_message_len; /* longest body in or out, bytes; at most UINT32_MAX */
+    size_t max_queued_len;  /* most bytes queued to be sent; one frame always fits */
 };
 
 struct artel_channel; /* opaque */
@@ -37,14 +37,16 @@ struct artel_channel; /* opaque */
 int artel_channel_new(struct artel_channel **channel, struct artel_transport *transport,
                       const struct artel_channel_options *options);
 
-/* Closes at once what is open and frees; NULL is fine. Queued bytes are lost: flush first. */
+/* Closes at once what is open and frees; NULL is fine. Queued bytes are lost: flush
+ * first. */
 void artel_channel_free(struct artel_channel *channel);
 
 /*
  * Sets the encoding of application frames (both directions) on a channel that does not
  * know it yet: the host, after it has read the profile and before it sends.
  */
-void artel_channel_set_encoding(struct artel_channel *channel, enum artel_encoding encoding);
+void artel_channel_set_encoding(struct artel_channel *channel,
+                                enum artel_encoding encoding);
 void artel_channel_set_limits(struct artel_channel *channel, size_t max_message_len,
                               size_t max_queued_len);
 void artel_channel_set_accepts(struct artel_channel *channel, uint32_t accepts);
@@ -66,9 +68,9 @@ void artel_channel_end_input(struct artel_channel *channel);
  * The oldest complete frame among the bytes taken in; does no input. The greeting and
  * the switch of encodings happen in here.
  * 1 with a frame, borrowed until the next call of fill or consume; the same frame again
- * until it is consumed. 0: more bytes are needed. Negative: the stream has ended and every
- * complete frame was delivered (ARTEL_E_EOF, ARTEL_E_PROTOCOL, ARTEL_E_OVERSIZE, or the
- * negated errno of a failed read); the answer sticks.
+ * until it is consumed. 0: more bytes are needed. Negative: the stream has ended and
+ * every complete frame was delivered (ARTEL_E_EOF, ARTEL_E_PROTOCOL, ARTEL_E_OVERSIZE, or
+ * the negated errno of a failed read); the answer sticks.
  */
 int artel_channel_next(struct artel_channel *channel, struct artel_frame *frame);
 
@@ -88,7 +90,8 @@ enum artel_encoding artel_channel_frame_encoding(const struct artel_channel *cha
 /* Whether the greeting of the peer is in (true from the start where there is none). */
 bool artel_channel_is_started(const struct artel_channel *channel);
 
-/* Whether nothing more will be read: do not wait for the descriptor to become readable. */
+/* Whether nothing more will be read: do not wait for the descriptor to become readable.
+ */
 bool artel_channel_input_ended(const struct artel_channel *channel);
 
 /* Bytes taken in and not yet consumed. */
@@ -98,9 +101,9 @@ size_t artel_channel_unread_len(const struct artel_channel *channel);
 
 /*
  * Begins a frame: answers the output queue, behind whose tail the caller appends the body
- * (in artel_channel_send_encoding()). Until artel_channel_frame_end() nothing of it counts:
- * another begin, a flush or a longjmp between leaves the queue as if nothing had happened.
- * Answers NULL when the prefix could not be allocated.
+ * (in artel_channel_send_encoding()). Until artel_channel_frame_end() nothing of it
+ * counts: another begin, a flush or a longjmp between leaves the queue as if nothing had
+ * happened. Answers NULL when the prefix could not be allocated.
  */
 struct artel_buffer *artel_channel_frame_begin(struct artel_channel *channel,
                                                enum artel_frame_kind kind, uint32_t id);
@@ -112,8 +115,8 @@ struct artel_buffer *artel_channel_frame_begin(struct artel_channel *channel,
  */
 int artel_channel_frame_end(struct artel_channel *channel);
 
-/* Queues bytes that are no frame of ours: what a peer that speaks another encoding is told
- * before the channel is closed. 0 or -ENOMEM. */
+/* Queues bytes that are no frame of ours: what a peer that speaks another encoding is
+ * told before the channel is closed. 0 or -ENOMEM. */
 int artel_channel_put_bytes(struct artel_channel *channel, const void *bytes, size_t len);
 
 /* Frames of kind message that were queued since the channel was opened. */

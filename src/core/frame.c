@@ -42,8 +42,8 @@ static int fail(struct artel_frame_reader *reader, int code)
     return code;
 }
 
-static int next_msgpack(struct artel_frame_reader *reader, const uint8_t *data, size_t len,
-                        struct artel_frame *frame)
+static int next_msgpack(struct artel_frame_reader *reader, const uint8_t *data,
+                        size_t len, struct artel_frame *frame)
 {
     if (len < ARTEL_FRAME_HEADER_LEN) {
         return 0;
@@ -94,7 +94,8 @@ static void set_body(struct artel_frame *frame, struct artel_json_slice body)
 static bool open_envelope(const struct artel_json_envelope *envelope,
                           struct artel_frame *frame)
 {
-    if (envelope->stop.data != NULL) { /* an older client may send a query along: stop wins */
+    if (envelope->stop.data !=
+        NULL) { /* an older client may send a query along: stop wins */
         frame->kind = ARTEL_FRAME_STOP;
         set_body(frame, envelope->stop);
         return true;
@@ -142,9 +143,8 @@ static int next_json(struct artel_frame_reader *reader, const uint8_t *data, siz
                      bool at_end, struct artel_frame *frame)
 {
     size_t used = 0;
-    int found =
-        artel_json_scan_feed(&reader->scan, data + reader->scanned,
-                             len - reader->scanned, &used);
+    int found = artel_json_scan_feed(&reader->scan, data + reader->scanned,
+                                     len - reader->scanned, &used);
     if (found < 0) {
         return fail(reader, found);
     }

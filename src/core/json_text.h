@@ -14,14 +14,14 @@
 
 /* Zeroed is the state before the first byte of a text. */
 struct artel_json_scan {
-    uint32_t depth;  /* open brackets */
-    uint8_t state;   /* json_text.c alone knows the values */
+    uint32_t depth; /* open brackets */
+    uint8_t state;  /* json_text.c alone knows the values */
 };
 
 /*
- * Feeds bytes. Returns 1 when the text ended, with *used the bytes up to and including its
- * end (a bare number ends before the byte that follows it); 0 when all bytes were used and
- * more are needed; ARTEL_E_PROTOCOL for a byte that no JSON text can have there
+ * Feeds bytes. Returns 1 when the text ended, with *used the bytes up to and including
+ * its end (a bare number ends before the byte that follows it); 0 when all bytes were
+ * used and more are needed; ARTEL_E_PROTOCOL for a byte that no JSON text can have there
  * (brackets that do not match are found by the decoder) or for more than
  * ARTEL_JSON_MAX_DEPTH open brackets. White space before the text is part of it.
  */
@@ -48,8 +48,8 @@ struct artel_json_envelope {
 /*
  * Finds the reserved keys at the top level of a whole text as found by the scan. Returns
  * true if the text is an object with at least one of them (body alone does not count);
- * keys written with escapes are recognised too. Values are slices of text, not checked; that
- * of a reserved key which comes twice is empty, so that nothing can decode it.
+ * keys written with escapes are recognised too. Values are slices of text, not checked;
+ * that of a reserved key which comes twice is empty, so that nothing can decode it.
  */
 bool artel_json_envelope_find(const uint8_t *text, size_t len,
                               struct artel_json_envelope *envelope);

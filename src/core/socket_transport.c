@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first transport: bytes over a connected stream socket. */
-#include "fd.h"
 #include "error.h"
+#include "fd.h"
 #include "transport.h"
 
 #include <errno.h>
@@ -22,7 +22,8 @@ static ssize_t wait_and_receive(int fd, void *into, size_t len)
     return got < 0 ? -errno : got;
 }
 
-static ssize_t socket_read(struct artel_transport *self, void *into, size_t len, bool block)
+static ssize_t socket_read(struct artel_transport *self, void *into, size_t len,
+                           bool block)
 {
     ssize_t got = recv(self->fd, into, len, block ? 0 : MSG_DONTWAIT);
     if (got < 0) {
@@ -41,7 +42,8 @@ static ssize_t socket_read(struct artel_transport *self, void *into, size_t len,
 static ssize_t socket_writev(struct artel_transport *self, const struct iovec *parts,
                              int count)
 {
-    struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
+    struct msghdr message = {.msg_iov = (struct iovec *)parts,
+                             .msg_iovlen = (size_t)count};
     ssize_t sent;
     do {
         sent = sendmsg(self->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);

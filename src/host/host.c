@@ -44,7 +44,8 @@ static const char *field_string(lua_State *L, const char *name)
 }
 
 /* Reports a failed step to the master; answers the exit code. Also to standard error, for
- * a master that has gone; that of a daemon is still its starter's, which gets the report. */
+ * a master that has gone; that of a daemon is still its starter's, which gets the report.
+ */
 static int fail(lua_State *L, const char *step, int status, const char *sentence)
 {
     bool has_master = !lua_isnil(L, CHANNEL);
@@ -113,17 +114,18 @@ static int read_plan(lua_State *L)
 }
 
 /*
- * Replaces the plan by what the bootstrap file holds, with the fields that only the master
- * knows (its process id, further arguments) laid over it. While we still are who started us: the file
- * need not be readable for the preferred identity. 0, or the exit code after a report.
+ * Replaces the plan by what the bootstrap file holds, with the fields that only the
+ * master knows (its process id, further arguments) laid over it. While we still are who
+ * started us: the file need not be readable for the preferred identity. 0, or the exit
+ * code after a report.
  */
 static int load_bootstrap_file(lua_State *L, const char *path)
 {
     char fault[ARTEL_FILE_FAULT_LEN];
     char *text = NULL;
     size_t len = 0;
-    int status =
-        artel_file_read_trusted(path, BOOTSTRAP_LEN_MAX, &text, &len, fault, sizeof fault);
+    int status = artel_file_read_trusted(path, BOOTSTRAP_LEN_MAX, &text, &len, fault,
+                                         sizeof fault);
     if (status < 0) {
         return fail(L, "profile", status, fault);
     }
@@ -137,8 +139,9 @@ static int load_bootstrap_file(lua_State *L, const char *path)
     }
     if (loaded != LUA_OK || !lua_istable(L, -1)) {
         const char *what = loaded != LUA_OK ? lua_tostring(L, -1) : "it answers no table";
-        return fail(L, "profile", 0,
-                    lua_pushfstring(L, "the bootstrap file %s cannot be used: %s", path, what));
+        return fail(
+            L, "profile", 0,
+            lua_pushfstring(L, "the bootstrap file %s cannot be used: %s", path, what));
     }
     for (lua_pushnil(L); lua_next(L, PLAN) != 0;) {
         lua_pushvalue(L, -2);
@@ -211,7 +214,8 @@ static int prepare_process(lua_State *L)
     }
     pid_t parent = (pid_t)field_number(L, PLAN, "parent");
     if (code == 0 && parent > 0) {
-        artel_parent_death_watch(parent); /* where there is none, the channel's end does */
+        artel_parent_death_watch(
+            parent); /* where there is none, the channel's end does */
     }
     const char *output_path = field_string(L, "outputPath");
     if (code == 0 && output_path != NULL) {
@@ -232,8 +236,8 @@ static int message_handler(lua_State *L)
     return 1;
 }
 
-/* Calls what the module answers with channel, plan and claim, and leaves its answer on the
- * stack; what it should have caught itself becomes EXIT_FAILED there. */
+/* Calls what the module answers with channel, plan and claim, and leaves its answer on
+ * the stack; what it should have caught itself becomes EXIT_FAILED there. */
 static void call_module(lua_State *L, const char *name)
 {
     int base = lua_gettop(L);
@@ -261,8 +265,9 @@ static bool claim_address(lua_State *L, int *code)
     lua_settop(L, CLAIM);
     if (field_string(L, "address") == NULL) {
         if (lua_isnil(L, CHANNEL)) {
-            fprintf(stderr, "artel host: the profile names no address, so it is that of a "
-                            "dedicated worker, which only a master can start\n");
+            fprintf(stderr,
+                    "artel host: the profile names no address, so it is that of a "
+                    "dedicated worker, which only a master can start\n");
             *code = EXIT_USAGE;
             return false;
         }
@@ -327,9 +332,10 @@ int artel_host_run(const char *bootstrap_file)
 {
     if (bootstrap_file == NULL) {
         if (!has_channel()) {
-            fprintf(stderr,
-                    "artel host: descriptor 3 is no channel to a master. Workers are started "
-                    "by a Lua program (artel.createWorker), not by hand.\n");
+            fprintf(
+                stderr,
+                "artel host: descriptor 3 is no channel to a master. Workers are started "
+                "by a Lua program (artel.createWorker), not by hand.\n");
             return EXIT_USAGE;
         }
         artel_fd_set_cloexec(ARTEL_CHILD_CHANNEL_FD, true);

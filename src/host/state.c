@@ -33,8 +33,8 @@ static int prepare(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_artel_core);
     lua_setfield(L, -2, "artel.core");
-    for (const struct artel_host_module *module = ARTEL_HOST_MODULES; module->name != NULL;
-         module++) {
+    for (const struct artel_host_module *module = ARTEL_HOST_MODULES;
+         module->name != NULL; module++) {
         lua_pushlightuserdata(L, (void *)module);
         lua_pushcclosure(L, load_module, 1);
         lua_setfield(L, -2, module->name);
