@@ -43,7 +43,7 @@ local function nest(count, value)
 end
 
 describe("the msgpack codec", function()
-  it("writes integers in their smallest form", function()
+  it("writes integers in their smallest form #valgrind", function()
     assertBytes("00", 0)
     assertBytes("7f", 127)
     assertBytes("cc80", 128)

@@ -35,7 +35,7 @@ local function start(expression, options)
   return assert(artel.WorkerFactory.new(options):createWorkerWithExpression(expression))
 end
 
-describe("a dedicated worker", function()
+describe("a dedicated worker #unsanitized", function()
   local descriptors, children
   before_each(function()
     uv.run("nowait") -- the loop's own descriptors come with its first turn
