@@ -15,11 +15,19 @@ local function toFailure(err)
   return { message = ok and text or "an error without a text", traceback = core.traceback(text, 2) }
 end
 
+--- Calls `fn(...)`; answers true and what it answers, or false and a failure.
+local function attempt(fn, ...)
+  local ok, result = xpcall(fn, toFailure, ...)
+  -- When memory has run out Lua calls no message handler.
+  if not ok and type(result) ~= "table" then result = { message = tostring(result) } end
+  return ok, result
+end
+
 --- Runs one chunk of source text; answers what it answers.
 local function runChunk(step, part, source, name)
   local chunk, message = load(source, name, "t")
   if not chunk then fail(step, part, message) end
-  local ok, result = xpcall(chunk, toFailure)
+  local ok, result = attempt(chunk)
   if not ok then fail(step, part, result.message, result.traceback) end
   return result
 end
@@ -38,9 +46,9 @@ local function loadModule(step, part, name)
   if isPath(name) then
     local chunk, message = loadfile(name, "t")
     if not chunk then fail(step, part, message) end
-    ok, result = xpcall(chunk, toFailure, name)
+    ok, result = attempt(chunk, name)
   else
-    ok, result = xpcall(require, toFailure, name)
+    ok, result = attempt(require, name)
   end
   if not ok then fail(step, part, result.message, result.traceback) end
   return result
@@ -67,7 +75,7 @@ local function construct(plan)
     arguments[i] = runChunk("construct", nil, "return " .. expression,
       ("=(constructor argument %d)"):format(i))
   end
-  local ok, result = xpcall(constructor, toFailure, table.unpack(arguments, 1, arguments.n))
+  local ok, result = attempt(constructor, table.unpack(arguments, 1, arguments.n))
   if not ok then fail("construct", nil, result.message, result.traceback) end
   return result
 end
@@ -85,9 +93,18 @@ local function checkImplementation(plan, implementation)
   end
 end
 
+--- Handlers are coroutines, and any of them may be the first to load luv.
+local function loadLuvOnMainThread()
+  package.preload.luv = function(name)
+    package.preload.luv = nil
+    return core.requireOnMainThread(name)
+  end
+end
+
 local function bringUp(plan)
   package.path = plan.packagePath or package.path
   package.cpath = plan.packageCPath or package.cpath
+  loadLuvOnMainThread()
   runParts(1, plan.stage1)
   for i, name in ipairs(plan.scripts or {}) do loadModule("script", i, name) end
   runParts(2, plan.stage2)
@@ -114,12 +131,12 @@ end
 local function runRaw(channel, implementation)
   core.queue(channel, frame.READY, 0)
   core.flush(channel)
-  local ok, failure = xpcall(implementation.run, toFailure, implementation, channel)
+  local ok, failure = attempt(implementation.run, implementation, channel)
   if ok then
     if core.isOpen(channel) then channel:close() end
     return 0
   end
-  io.stderr:write("artel worker: an error in run: ", failure.traceback, "\n")
+  io.stderr:write("artel worker: an error in run: ", failure.traceback or failure.message, "\n")
   if core.isOpen(channel) then
     core.queue(channel, frame.ERROR, 0,
       { kind = "remote", message = failure.message, traceback = failure.traceback })

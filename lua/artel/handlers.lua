@@ -50,9 +50,16 @@ end
 
 handlers.shown = shown
 
+--- What xpcall answered. When memory has run out Lua calls no message handler.
+local function settled(ok, answer, ...)
+  if not ok and type(answer) ~= "table" then return false, handlers.toFailure(answer) end
+  return ok, answer, ...
+end
+
 --- The body of every handler's coroutine.
 local function handle(connection, finished, id, handler, ...)
-  finished(connection, id, xpcall(handler, handlers.toFailure, connection.implementation, ...))
+  finished(connection, id,
+    settled(xpcall(handler, handlers.toFailure, connection.implementation, ...)))
   connection.active = connection.active - 1
   if connection.handled then connection.handled(connection) end
 end

@@ -2,7 +2,7 @@
 -- The scheduler's view of luv's loop: descriptors, timers and "soon".
 
 local core = require "artel.core"
-local uv = require "luv"
+local uv = core.requireOnMainThread "luv"
 
 local loop = { uv = uv }
 

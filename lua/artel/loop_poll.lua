@@ -23,11 +23,15 @@ end
 
 --- Says what to wait for; with neither the watch rests.
 function Watch:set(read, write)
+  if self.moved then return self.moved:set(read, write) end
   self.events = (read and READ or 0) + (write and WRITE or 0)
   watches[self] = self.events ~= 0 or nil
 end
 
-function Watch:close() watches[self] = nil end
+function Watch:close()
+  watches[self] = nil
+  if self.moved then self.moved:close() end
+end
 
 --- Calls `callback()` once, `seconds` from now.
 ---@return { stop: fun() }
@@ -43,6 +47,18 @@ function loop.soon(callback) loop.after(0, callback) end
 
 --- Whether nobody but the caller waits for anything.
 function loop.isIdle() return next(watches) == nil and next(timers) == nil end
+
+--- Hands everything that is waited for over to another loop, which runs from now on.
+function loop.moveTo(other)
+  for timer in pairs(timers) do
+    timer.stop = other.after(math.max(0, timer.at - core.now()), timer.callback).stop
+  end
+  for watch in pairs(watches) do
+    watch.moved = other.watch(watch.descriptor, watch.owner, watch.callback)
+    watch.moved:set(watch.events & READ ~= 0, watch.events & WRITE ~= 0)
+  end
+  timers, watches = {}, {}
+end
 
 local function runTimers()
   local now, due = core.now(), {}

@@ -19,13 +19,16 @@ end
 --- Goes over to luv when the implementation has loaded it.
 local function followLoop()
   if scheduler.loop() == pollLoop and package.loaded.luv then
-    scheduler.setLoop(require "artel.loop_luv")
+    local luvLoop = require "artel.loop_luv"
+    scheduler.setLoop(luvLoop)
+    pollLoop.moveTo(luvLoop)
   end
 end
 
 --- One turn of the host: takes in what comes, or lets the loop go round once.
 local function turn(run)
   local channel, state = run.channel, dispatch.stateOf(run.channel)
+  followLoop() -- also when a handler that has loaded luv still waits
   local loop = scheduler.loop()
   if loop ~= pollLoop then
     state.serving = true

@@ -7,6 +7,7 @@
 #include "codec.h"
 #include "error.h"
 #include "file.h"
+#include "main_thread.h"
 #include "open.h"
 #include "sockets.h"
 #include "system.h"
@@ -25,6 +26,7 @@ int luaopen_artel_core(lua_State *L)
     artel_file_register(L);
     artel_address_register(L);
     artel_system_register(L);
+    artel_main_thread_register(L);
     artel_sockets_register(L);
     return 1;
 }
