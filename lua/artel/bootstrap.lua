@@ -81,11 +81,16 @@ local function construct(plan)
 end
 
 local function checkImplementation(plan, implementation)
+  local isShared = plan.address ~= nil
   local name = plan.implementation.module or plan.implementation.expression
   local kind = type(implementation)
   if kind ~= "table" and kind ~= "userdata" then
     fail("construct", nil, ("%s gives a %s; an implementation is a table with run, onMessage or "
       .. "onRequest"):format(name, kind))
+  end
+  if isShared and not (implementation.onMessage or implementation.onRequest) then
+    fail("construct", nil, ("the implementation %s has neither onMessage nor onRequest, one of "
+      .. "which a shared worker needs"):format(name))
   end
   if not (implementation.run or implementation.onMessage or implementation.onRequest) then
     fail("construct", nil, ("the implementation %s has none of run, onMessage and onRequest")
@@ -145,24 +150,39 @@ local function runRaw(channel, implementation)
   return 1
 end
 
---- Brings the implementation of `plan` to life and runs it to its end.
----@return integer code exit code of the process
-local function bootstrap(channel, plan)
+--- Runs the stages; answers the implementation, or nil and what to report.
+local function runStages(channel, plan, claim)
+  require("artel.current_worker").set { plan = plan }
   local ok, result = pcall(function()
-    configure(channel, plan)
+    if not claim then configure(channel, plan) end
     return bringUp(plan)
   end)
-  if not ok then
-    local report = type(result) == "table" and result
-      or { step = "profile", message = tostring(result) }
+  if ok then return result end
+  return nil, type(result) == "table" and result
+    or { step = "profile", message = tostring(result) }
+end
+
+--- Brings the implementation of `plan` to life and runs it to its end.
+---@param channel artel.Channel? to the master, or to who has started a shared worker
+---@param claim artel.Claim? of a shared worker
+---@return integer code exit code of the process
+local function bootstrap(channel, plan, claim)
+  local implementation, report = runStages(channel, plan, claim)
+  if claim then
+    claim.report.logsItself = true
+    if implementation then return require "artel.server"(implementation, plan, claim) end
+    claim.report:failed(report)
+    return 1
+  end
+  if not implementation then
     io.stderr:write(("artel worker: %s: %s\n"):format(report.step,
       report.traceback or report.message))
     core.queue(channel, frame.FAILED, 0, report)
     channel:flush(plan.stopTimeout)
     return 1
   end
-  if result.run then return runRaw(channel, result) end
-  return require("artel.runner").run(channel, result, plan)
+  if implementation.run then return runRaw(channel, implementation) end
+  return require("artel.runner").run(channel, implementation, plan)
 end
 
 return bootstrap

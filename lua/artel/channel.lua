@@ -76,6 +76,7 @@ local function sendWhenFull(channel, message)
     if not drained then return nil, err end
     return channel:sendMessage(message)
   end
+  if state.onOverload then state.onOverload(channel) end
   return nil, core.newError {
     kind = "overloaded",
     message = ("%d bytes are queued already and the message does not fit beside them")

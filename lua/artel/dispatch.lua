@@ -31,6 +31,9 @@ local dispatch = {}
 ---@field onAdmin (fun(channel, kind: integer): boolean?)? takes a stop, query or status frame
 ---@field onCancel fun(id: integer)?
 ---@field onReport (fun(kind: integer))? told of the ready report
+---@field onTurn (fun(channel))? called from the loop, after input was taken in and dispatched
+---@field onOverload (fun(channel))? called when a message does not fit into the queue
+---@field lingers boolean? what is queued is still to be sent after the peer's end
 ---@field explainEnd (fun(channel, err): artel.Error?)? makes the final error; nil: not known yet
 
 ---@return artel.ChannelState
@@ -132,12 +135,15 @@ local function takeMessage(channel, state)
 end
 
 --- Answers a request with an error frame.
+---@return true|nil queued
+---@return artel.Error? err
 function dispatch.refuse(channel, id, fields)
-  local ok = core.queue(channel, frame.ERROR, id, fields)
-  if not ok then -- a value that cannot travel: its text can
+  local queued, err = core.queue(channel, frame.ERROR, id, fields)
+  if not queued and fields.value ~= nil then -- a value that cannot travel: its text can
     fields.value = nil
-    core.queue(channel, frame.ERROR, id, fields)
+    queued, err = core.queue(channel, frame.ERROR, id, fields)
   end
+  return queued, err
 end
 
 local function takeRequest(channel, state, id)
@@ -218,7 +224,7 @@ local function takeFailure(channel, state)
   local step = STEP_NAMES[report.step] or "starting"
   if report.part then step = ("%s (number %d)"):format(step, report.part) end
   state.connectionError = core.newError {
-    kind = report.step == "disabled" and "disabled" or "bootstrap",
+    kind = (report.step == "disabled" or report.step == "listen") and report.step or "bootstrap",
     message = ("%s failed: %s"):format(step, report.message),
     traceback = report.traceback, errno = report.errno,
     step = report.step, part = report.part,

@@ -9,6 +9,7 @@ local factoryCodec = require "artel.factory_codec"
 local hostPath = require "artel.host_path"
 local plan = require "artel.plan"
 local scripts = require "artel.profile_scripts"
+local sharedFactory = require "artel.shared_factory"
 local workers = require "artel.worker"
 
 --- Creates workers that share one bootstrap profile.
@@ -89,5 +90,7 @@ end
 function WorkerFactory:createWorkerWithExpression(expression)
   return self:startWorker("expression", expression, nil, 2)
 end
+
+sharedFactory.extend(WorkerFactory)
 
 return WorkerFactory

@@ -27,7 +27,8 @@ local REQUESTS_MAX = 1000
 ---@field handled fun(connection)? called when a handler has ended, whichever
 ---@field failed fun(connection, failure)? called once, when onConnect or onMessage has raised
 ---@field tally table? counts messages, requests and errors
----@field log fun(format: string, ...)
+---@field log fun(connection, format: string, ...)
+---@field flooded fun(connection)? called when a reply was lost because the queue is full
 
 --- What a handler raised, as the fields of an error frame.
 function handlers.toFailure(err)
@@ -39,7 +40,9 @@ end
 
 local function count(connection, name)
   local tally = connection.tally
-  if tally then tally[name] = tally[name] + 1 end
+  if not tally then return end
+  tally[name] = tally[name] + 1
+  connection.hasSpoken = true
 end
 
 --- The fields of an error frame as this peer may see them.
@@ -61,7 +64,7 @@ local function handle(connection, finished, id, handler, ...)
   finished(connection, id,
     settled(xpcall(handler, handlers.toFailure, connection.implementation, ...)))
   connection.active = connection.active - 1
-  if connection.handled then connection.handled(connection) end
+  if connection.handled then connection:handled() end
 end
 
 --- Calls `handler(implementation, ...)` in a coroutine, then
@@ -76,7 +79,10 @@ end
 local function goOn(connection)
   local channel = connection.channel
   if not core.isOpen(channel) or connection.failure then return end
-  dispatch.pump(channel, core.state(channel))
+  local state = core.state(channel)
+  local held = state.holdsBack
+  dispatch.pump(channel, state)
+  if held and core.isOpen(channel) then waiting.update(channel) end -- there is room to read again
 end
 
 local function messageHandled(connection, _, ok, failure)
@@ -85,7 +91,7 @@ local function messageHandled(connection, _, ok, failure)
     count(connection, "errors")
     if not connection.failure then
       connection.failure = failure
-      if connection.failed then connection.failed(connection, failure) end
+      if connection.failed then connection:failed(failure) end
     end
   end
   goOn(connection)
@@ -95,12 +101,15 @@ local function requestHandled(connection, id, ok, response, reason)
   local channel = connection.channel
   if not ok then count(connection, "errors") end
   if not core.isOpen(channel) then return end
+  local told
   if ok then
-    requests.respond(channel, id, response, reason)
+    local _, _, lost = requests.respond(channel, id, response, reason)
+    told = not lost
   else
-    dispatch.refuse(channel, id, shown(connection, response))
+    told = dispatch.refuse(channel, id, shown(connection, response))
     core.flush(channel)
   end
+  if not told and connection.flooded then return connection:flooded() end
   if core.pending(channel) > 0 then waiting.update(channel) end
   if core.state(channel).holdsBack then goOn(connection) end
 end
@@ -118,9 +127,9 @@ local function takeMessage(connection, state)
   end
   count(connection, "messages")
   if not ok then
-    connection.log("a message was dropped: %s", message)
+    connection:log("a message was dropped: %s", message)
   elseif not implementation.onMessage then
-    connection.log("a message was dropped: the implementation has no onMessage")
+    connection:log("a message was dropped: the implementation has no onMessage")
   else
     connection.busy = true
     handlers.start(connection, messageHandled, nil, implementation.onMessage, message, channel,

@@ -4,6 +4,7 @@
 local core = require "artel.core"
 require "artel.channel"
 local factoryCodec = require "artel.factory_codec"
+local sharedFactory = require "artel.shared_factory"
 local task = require "artel.task"
 
 ---@class artel
@@ -14,8 +15,13 @@ local artel = {
   BootstrapProfile = require "artel.profile",
   null = core.null,
   object = core.object,
+  Range = require "artel.range",
   select = require "artel.select",
+  SharedWorker = require("artel.shared_worker").class,
+  WorkerCounter = require "artel.counter",
   WorkerFactory = require "artel.factory",
+  WorkerRunner = require("artel.current_worker").WorkerRunner,
+  WorkerStatus = require "artel.status",
 }
 
 local defaultFactory
@@ -51,6 +57,11 @@ end
 ---@return artel.Error?
 function artel.createWorkerWithExpression(expression)
   return factory():startWorker("expression", expression, nil, 2)
+end
+
+-- See lua/artel/shared_factory.lua.
+for _, name in ipairs(sharedFactory.names) do
+  artel[name] = function(...) return artel.WorkerFactory[name](factory(), ...) end
 end
 
 return artel

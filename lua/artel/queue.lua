@@ -54,6 +54,16 @@ function Queue:remove(item)
   return false
 end
 
+--- Iterates over the items, the oldest first; the queue must not change meanwhile.
+---@return fun(): any
+function Queue:items()
+  local index = self.first - 1
+  return function()
+    index = index + 1
+    return self[index]
+  end
+end
+
 ---@return boolean
 function Queue:isEmpty() return self.last < self.first end
 

@@ -80,24 +80,26 @@ end
 --- Sends what a handler answered: a value, or nil and a reason, or nothing.
 ---@return true|nil sent
 ---@return artel.Error? err
+---@return boolean? lost not even a refusal fits into the queue
 function requests.respond(channel, id, response, reason)
   if not core.isOpen(channel) then
     return nil, core.newError { kind = "closed", message = "this end was closed" }
   end
-  local queued, err
+  local queued, err, lost
   if response == nil and reason ~= nil then
-    dispatch.refuse(channel, id, { kind = "remote", message = tostring(reason), value = reason })
-    queued = true
+    queued, err = dispatch.refuse(channel, id,
+      { kind = "remote", message = tostring(reason), value = reason })
+    lost = not queued
   else
     if response == nil then response = core.null end
     queued, err = core.queue(channel, frame.RESPONSE, id, response)
     if not queued then -- the requester must not wait for ever for what cannot be sent
-      dispatch.refuse(channel, id, { kind = err.kind, message = err.message })
+      lost = not dispatch.refuse(channel, id, { kind = err.kind, message = err.message })
     end
   end
   local flushed, flushErr = core.flush(channel)
   if flushed == nil then return nil, flushErr end
-  if not queued then return nil, err end
+  if not queued then return nil, err, lost end
   return true
 end
 

@@ -134,7 +134,7 @@ function runner.run(channel, implementation, plan)
   ---@class artel.Run: artel.Connection
   local run = {
     channel = channel, implementation = implementation, plan = plan, active = 0, busy = true,
-    connecting = true, handled = followLoop, log = log,
+    connecting = true, handled = followLoop, log = function(_, ...) log(...) end,
   }
   scheduler.setLoop(pollLoop)
   followLoop()

@@ -87,6 +87,7 @@ local function onWatch(channel)
     dispatch.pump(channel, state)
     if not core.isOpen(channel) then return end
     waiting.notify(channel, state)
+    if state.onTurn and core.isOpen(channel) then state.onTurn(channel) end
     if core.isOpen(channel) then waiting.update(channel) end
   end)
 end
@@ -121,10 +122,12 @@ end
 function waiting.update(channel)
   local state = dispatch.stateOf(channel)
   local pending = core.pending(channel)
-  local read = not state.ended and wantsInput(state)
-  local write = pending > 0 and not state.ended
+  local read = not state.ended and wantsInput(state) and not core.inputEnded(channel)
+  local write = pending > 0 and (not state.ended or state.lingers)
   if core.isWorkerEnd(channel) then
-    read = read and pending <= waiting.HIGH_WATER -- a peer that does not read is not read from
+    -- A peer that does not read is not read from, nor one that sends faster than we handle.
+    read = read and pending <= waiting.HIGH_WATER
+      and not (state.holdsBack and core.unread(channel) > waiting.HIGH_WATER)
   else
     read = read or write -- so that two ends that send first do not wait for each other
   end

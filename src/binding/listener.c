@@ -169,6 +169,19 @@ static int adopt(lua_State *L)
                                     fd, artel_error_text(status));
 }
 
+static int configure(lua_State *L)
+{
+    struct artel_listener *listener = check_listener(L);
+    struct artel_listen_options options = check_options(L);
+    int status = artel_listener_adopt(listener, listener->fd, &options);
+    if (status < 0) {
+        return artel_push_failure(L, "listen", status, "cannot listen at an inherited socket: %s",
+                                  artel_error_text(status));
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
 static int serves(lua_State *L)
 {
     struct artel_listener *listener = check_listener(L);
@@ -202,6 +215,7 @@ void artel_listener_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"listen", listen_at},
                                          {"adopt", adopt},
+                                         {"configure", configure},
                                          {"serves", serves},
                                          {"accept", accept_next},
                                          {"listenerNumber", listener_number},

@@ -3,6 +3,7 @@
 #include "sockets.h"
 
 #include "../core/error.h"
+#include "../core/limits.h"
 #include "../core/service_manager.h"
 #include "error.h"
 
@@ -37,10 +38,18 @@ static int notify_service_manager(lua_State *L)
     return 1;
 }
 
+static int raise_descriptor_limit(lua_State *L)
+{
+    (void)L;
+    artel_resource_limits_raise_open_files();
+    return 0;
+}
+
 void artel_service_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"takeServiceManager", take_service_manager},
                                          {"notifyServiceManager", notify_service_manager},
+                                         {"raiseDescriptorLimit", raise_descriptor_limit},
                                          {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);
 }

@@ -108,6 +108,15 @@ static int peer_credentials(lua_State *L)
     return 2;
 }
 
+/* unsent(channel) → bytes that a TCP peer has not got yet */
+static int unsent(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    lua_pushinteger(L,
+                    (lua_Integer)artel_peer_unsent_len(artel_channel_fd(box->channel)));
+    return 1;
+}
+
 /* userId(name) → uid | nothing when there is no such user */
 static int user_id(lua_State *L)
 {
@@ -128,6 +137,7 @@ void artel_socket_channel_register(lua_State *L)
                                          {"putBytes", put_bytes},
                                          {"messagesSent", messages_sent},
                                          {"peerCredentials", peer_credentials},
+                                         {"unsent", unsent},
                                          {"userId", user_id},
                                          {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);

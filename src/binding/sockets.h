@@ -44,12 +44,13 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  *   peerCredentials(channel) → pid, uid: of a unix socket; else nil
  *   userId(name) → uid or nil
  *   isStarted(channel) → boolean: the greetings are done; trim(channel);
- *   putBytes(channel, bytes); messagesSent(channel) → count
+ *   putBytes(channel, bytes); messagesSent(channel) → count; unsent(channel) → bytes
  *   secretEquals(left, right) → boolean
  *
  * listener.c
  *   listen(address, options) → listener
  *   adopt(number, options) → listener: a socket that a service manager has bound
+ *   configure(listener, options) → true: an adopted one, anew
  *   serves(listener, address) → boolean
  *   accept(listener) → descriptor | false: nobody waits
  *   listenerNumber(listener) → integer; closeListener(listener)
@@ -62,6 +63,7 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  * service.c
  *   takeServiceManager() → how many sockets it has handed over, their first number
  *   notifyServiceManager(text)
+ *   raiseDescriptorLimit(): as many descriptors as this process may have
  */
 void artel_sockets_register(lua_State *L);
 

@@ -31,7 +31,6 @@ struct artel_channel {
     struct artel_buffer in;
     struct artel_frame_reader reader;
     enum phase in_phase;
-    size_t greeting_matched;  /* bytes of the greeting received and right */
     size_t read_len;          /* what the next fill asks for */
     int in_end;               /* 0, or why nothing more will be read */
     struct artel_frame frame; /* total_len 0: none; its body is an offset into in */
@@ -217,19 +216,17 @@ static int match_greeting(struct artel_channel *channel)
 {
     const uint8_t *bytes = artel_buffer_head(&channel->in);
     size_t len = artel_buffer_len(&channel->in);
-    size_t matched = 0;
-    while (matched < len && channel->greeting_matched + matched < GREETING_LEN) {
-        if (bytes[matched] != (uint8_t)GREETING[channel->greeting_matched + matched]) {
+    /* Left in the queue until it is whole, so that a fault can quote it. */
+    for (size_t i = 0; i < len && i < GREETING_LEN; i++) {
+        if (bytes[i] != (uint8_t)GREETING[i]) {
             describe_fault(channel, "the greeting ATL1");
             return channel->reader.failed = ARTEL_E_PROTOCOL;
         }
-        matched++;
     }
-    artel_buffer_consume(&channel->in, matched);
-    channel->greeting_matched += matched;
-    if (channel->greeting_matched < GREETING_LEN) {
+    if (len < GREETING_LEN) {
         return 0;
     }
+    artel_buffer_consume(&channel->in, GREETING_LEN);
     channel->in_phase = is_dedicated(channel) ? PHASE_REPORT : PHASE_FRAMES;
     start_reader(channel);
     if (channel->options.start == ARTEL_START_SERVER && queue_greeting(channel) < 0) {

@@ -58,3 +58,12 @@ int artel_resource_limits_apply(const struct artel_resource_limits *limits,
     }
     return 0;
 }
+
+void artel_resource_limits_raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}

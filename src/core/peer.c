@@ -7,8 +7,10 @@
 #include "tcp_listeners.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -84,4 +86,10 @@ int artel_peer_watch(pid_t pid, int *fd)
     }
     *fd = fresh;
     return 0;
+}
+
+size_t artel_peer_unsent_len(int fd)
+{
+    int len = 0;
+    return ioctl(fd, SIOCOUTQ, &len) == 0 && len > 0 ? (size_t)len : 0;
 }

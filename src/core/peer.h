@@ -42,4 +42,8 @@ int artel_peer_listening_process(const struct artel_socket_address *address,
  */
 int artel_peer_watch(pid_t pid, int *fd);
 
+/* Bytes that a connected TCP socket has not brought to its peer yet; 0 where the kernel
+ * cannot tell. */
+size_t artel_peer_unsent_len(int fd);
+
 #endif
