@@ -138,7 +138,10 @@ local function runRaw(channel, implementation)
   core.flush(channel)
   local ok, failure = attempt(implementation.run, implementation, channel)
   if ok then
-    if core.isOpen(channel) then channel:close() end
+    if core.isOpen(channel) then
+      channel:flush() -- however long its master takes to read: what was sent is delivered
+      channel:close()
+    end
     return 0
   end
   io.stderr:write("artel worker: an error in run: ", failure.traceback or failure.message, "\n")

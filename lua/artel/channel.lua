@@ -24,55 +24,16 @@ end
 
 -- ---- sending ----
 
---- Suspends or blocks until at most `mark` bytes are queued.
----@return true|nil drained
----@return artel.Error? err
-local function drain(channel, state, mark, timeout, level)
-  if state.ended then return nil, state.ended end
-  if core.pending(channel) <= mark then return true end
-  local waiter = { abandon = function(self) state.writeWaiters:remove(self) end, mark = mark }
-  state.writeWaiters:push(waiter)
-  if not waiting.await(channel, state, waiter, timeout, level + 1) then
-    return nil, core.newError {
-      kind = "timeout",
-      message = ("%d bytes are still queued"):format(core.pending(channel)),
-    }
-  end
-  if waiter.err then return nil, waiter.err end
-  return true
-end
+-- These are called by C functions, so their caller's caller is level 3.
 
 --- sendMessage when the transport has not taken everything at once: the message is queued.
-local function afterSend(channel)
-  local flushed, err = core.flush(channel)
-  local state = dispatch.stateOf(channel)
-  if flushed == nil then
-    -- What the peer said before it went tells more than a broken pipe does.
-    while core.fill(channel) == "more" do end
-    dispatch.pump(channel, state)
-    return nil, state.ended or err
-  end
-  if flushed then return true end
-  local mode = core.waitMode()
-  local owner = scheduler.currentOwner()
-  if mode == "block" then
-    return drain(channel, state, 0, nil, 2)
-  end
-  waiting.update(channel)
-  local pending = core.pending(channel)
-  if pending <= waiting.HIGH_WATER then return true end
-  if mode == "suspend" and not owner.isHandler then
-    return drain(channel, state, waiting.HIGH_WATER, nil, 2)
-  end
-  return true, pending
-end
+local function afterSend(channel) return waiting.afterQueueing(channel, 3) end
 
 --- sendMessage when the queue is full: waits for room where waiting is allowed.
 local function sendWhenFull(channel, message)
   local state = dispatch.stateOf(channel)
-  local mode = core.waitMode()
-  if mode == "block" or mode == "suspend" and not scheduler.currentOwner().isHandler then
-    local drained, err = drain(channel, state, 0, nil, 2)
+  if waiting.mayWaitToSend() then
+    local drained, err = waiting.drain(channel, state, 0, nil, 3)
     if not drained then return nil, err end
     return channel:sendMessage(message)
   end
@@ -89,11 +50,15 @@ end
 ---@return true|nil flushed
 ---@return artel.Error? err
 function Channel:flush(timeout)
+  core.checkOpen(self, 2)
+  waiting.checkTimeout(timeout, "flush", 1, 2)
   local state = dispatch.stateOf(self)
   local flushed, err = core.flush(self)
   if flushed then return true end
   if flushed == nil then return nil, state.ended or err end
-  return drain(self, state, 0, timeout, 2)
+  local drained
+  drained, err = waiting.drain(self, state, 0, timeout, 2)
+  return drained, err
 end
 
 -- ---- receiving ----
@@ -116,22 +81,23 @@ end
 
 --- receiveMessage when nothing is at hand, or when earlier messages were set aside.
 local function receive(channel, timeout)
-  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    error("bad argument #1 to 'receiveMessage' (seconds from 0 up expected)", 2)
-  end
   local state = dispatch.stateOf(channel)
   local entry = dispatch.takeAside(channel, state)
   if entry then
     if entry[2] then return nil, entry[2] end
     return entry[1] -- one value only: print(channel:receiveMessage()) shows no nil
   end
-  return receiveNew(channel, state, timeout, 2)
+  local message, err = receiveNew(channel, state, timeout, 3)
+  if message == nil then return nil, err end
+  return message
 end
 
 --- Iterates over the messages until the end, whose reason receiveMessage() then tells.
 ---@return fun(): any
 function Channel:messages()
+  core.checkOpen(self, 2)
   return function()
+    if not core.isOpen(self) then return nil end
     local message, err = self:receiveMessage()
     if message == nil and core.isOpen(self) and dispatch.stateOf(self).ended == nil then
       -- One message that could not be decoded: its error must not get lost.
@@ -147,20 +113,32 @@ end
 ---@param options? { timeout: number } seconds
 ---@return any response
 ---@return artel.Error? err
-function Channel:request(value, options) return requests.request(self, value, options) end
+function Channel:request(value, options)
+  local response, err = requests.request(self, value, options, 2)
+  if response == nil then return nil, err end
+  return response
+end
 
 --- Waits for a request of the peer's (raw workers).
 ---@param timeout? number seconds
 ---@return any value nil when there is none
 ---@return function|artel.Error reply called once: `reply(value)` or `reply(nil, reason)`
-function Channel:receiveRequest(timeout) return requests.receive(self, timeout) end
+function Channel:receiveRequest(timeout)
+  local value, reply = requests.receive(self, timeout, 2)
+  return value, reply
+end
 
 -- ---- loops ----
 
 local function checkLoop(loop, name)
-  if loop ~= scheduler.loop().uv then
+  if type(loop) ~= "table" or loop ~= package.loaded.luv then
     error(("bad argument #1 to '%s' (what require \"luv\" returns expected)"):format(name), 3)
   end
+end
+
+local function stopListening(channel, state)
+  state.listener = nil
+  core.setWaitsInLua(channel, state.partner ~= nil)
 end
 
 --- Calls `listener(channel, loop)` from luv's loop whenever receiveMessage(0) would answer.
@@ -168,19 +146,17 @@ end
 ---@param listener fun(channel: artel.Channel, loop: table)
 ---@param once? boolean only the first time
 function Channel:registerRead(loop, listener, once)
+  core.checkOpen(self, 2)
   checkLoop(loop, "registerRead")
   if type(listener) ~= "function" then
     error("bad argument #2 to 'registerRead' (function expected)", 2)
   end
-  self:unregisterRead(loop)
   local state = dispatch.stateOf(self)
-  local observer = {}
-  function observer.notify(channel)
-    if once or state.ended then self:unregisterRead(loop) end
+  function state.listener(channel)
+    if once or state.ended then stopListening(channel, state) end
     listener(channel, loop)
   end
-  state.listener = observer
-  state.observers[observer] = true
+  core.setWaitsInLua(self, true)
   waiting.update(self)
   waiting.kick(self, state)
 end
@@ -188,12 +164,11 @@ end
 --- Ends what registerRead began.
 ---@param loop table what require "luv" returns
 function Channel:unregisterRead(loop)
+  core.checkOpen(self, 2)
   checkLoop(loop, "unregisterRead")
-  if not core.isOpen(self) then error("attempt to use a closed channel", 2) end
   local state = dispatch.stateOf(self)
   if not state.listener then return end
-  state.observers[state.listener] = nil
-  state.listener = nil
+  stopListening(self, state)
   waiting.update(self)
 end
 
@@ -205,32 +180,54 @@ local function closeAtOnce(channel)
   if state then
     waiting.forget(channel, state)
     state.ended = state.ended or closedError()
-    state.observers = {}
+    state.listener = nil
   end
   core.closeNow(channel)
   if state then dispatch.endWaits(state, closedError()) end
 end
 
+--- Closes, and before that waits for at most `timeout` seconds until what is queued has left.
+--- Where one may not wait, a coroutine of ours does.
+local function closeFlushed(channel, timeout)
+  local state = core.state(channel)
+  if core.pending(channel) == 0 or state and state.ended then return closeAtOnce(channel) end
+  state = dispatch.stateOf(channel)
+  core.setClosing(channel)
+  state.listener = nil
+  dispatch.endWaits(state, closedError())
+  local mode = core.waitMode()
+  if mode == "block" or mode == "suspend" then
+    waiting.drain(channel, state, 0, timeout, 2)
+    if core.isOpen(channel) then closeAtOnce(channel) end
+    return
+  end
+  scheduler.start({ isHandler = true }, function()
+    waiting.drain(channel, state, 0, timeout, 2)
+    if core.isOpen(channel) then closeAtOnce(channel) end
+  end)
+end
+
 --- Flushes and closes. May be repeated.
 ---@return true
 function Channel:close()
-  if not core.isOpen(self) then return true end
-  local state = core.state(self)
-  if core.pending(self) > 0 and not (state and state.ended) then
-    state = dispatch.stateOf(self)
-    local mode = core.waitMode()
-    if mode == "block" or mode == "suspend" then
-      drain(self, state, 0, CLOSE_TIMEOUT, 2)
-    elseif mode == "forbidden" then -- may not wait here, so a coroutine of ours does
-      scheduler.start({ isHandler = true }, function()
-        pcall(drain, self, state, 0, CLOSE_TIMEOUT, 2)
-        closeAtOnce(self)
-      end)
-      return true
-    end
-  end
-  if core.isOpen(self) then closeAtOnce(self) end
+  if core.isOpen(self) then closeFlushed(self, CLOSE_TIMEOUT) end
   return true
+end
+
+--- Sends what is queued though nobody waits for it.
+local function sendQueued(channel)
+  waiting.afterQueueing(channel, 2)
+end
+
+--- Two channels in this process look after each other while one of them blocks.
+local function pair(options)
+  local left, right = core.pair(options)
+  if not left then return nil, right end
+  for channel, other in pairs { [left] = right, [right] = left } do
+    dispatch.stateOf(channel).partner = setmetatable({ other }, { __mode = "v" })
+    core.setWaitsInLua(channel, true)
+  end
+  return left, right
 end
 
 metatable.__close = function(self) self:close() end
@@ -240,4 +237,7 @@ end
 
 core.setSlowPaths { receive = receive, afterSend = afterSend, sendWhenFull = sendWhenFull }
 
-return { closeAtOnce = closeAtOnce, drain = drain, receiveNew = receiveNew }
+return {
+  closeAtOnce = closeAtOnce, closeFlushed = closeFlushed, pair = pair, receiveNew = receiveNew,
+  sendQueued = sendQueued,
+}

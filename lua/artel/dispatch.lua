@@ -22,7 +22,10 @@ local dispatch = {}
 ---@field pending table<integer, table> our requests by id: the waiter of each
 ---@field pendingCount integer
 ---@field lostResponses integer responses nobody waited for any more
----@field observers table<table, boolean> told when receiveMessage(0) would answer
+---@field readyWaiter table? the newest of those who wait for the ready report; `next` the others
+---@field selectWaiters table<table, boolean> woken when receiveMessage(0) would answer
+---@field listener fun(channel)? of registerRead
+---@field partner table? { channel }, weak: the other end of a pair in this process
 ---@field ended artel.Error? why nothing more will come
 ---@field onMessage (fun(channel): boolean)? takes the next message; false: not now
 ---@field onRequest (fun(channel, id: integer, value: any))? takes a request
@@ -43,7 +46,7 @@ function dispatch.stateOf(channel)
     state = {
       inbox = Queue.new(), messageWaiters = Queue.new(),
       requests = Queue.new(), requestWaiters = Queue.new(), writeWaiters = Queue.new(),
-      pending = {}, pendingCount = 0, lostResponses = 0, observers = {},
+      pending = {}, pendingCount = 0, lostResponses = 0, selectWaiters = {},
     }
     core.setState(channel, state)
   end
@@ -54,6 +57,22 @@ end
 local function wantsBeyondMessages(state)
   return state.pendingCount > 0 or not state.requestWaiters:isEmpty()
     or state.readyWaiter ~= nil
+end
+
+--- Wakes everybody who waits for the ready report.
+local function wakeReady(state, field, value)
+  local waiter = state.readyWaiter
+  state.readyWaiter = nil
+  while waiter do
+    waiter[field] = value
+    scheduler.wake(waiter)
+    waiter = waiter.next
+  end
+end
+
+--- Wakes those in artel.select. Runs no code of the application.
+function dispatch.wakeSelects(state)
+  for waiter in pairs(state.selectWaiters) do scheduler.wake(waiter) end
 end
 
 --- Ends every wait on the channel with `err`.
@@ -72,10 +91,8 @@ function dispatch.endWaits(state, err)
   local pending = state.pending
   state.pending, state.pendingCount = {}, 0
   for _, waiter in pairs(pending) do fail(waiter) end
-  if state.readyWaiter then
-    fail(state.readyWaiter)
-    state.readyWaiter = nil
-  end
+  wakeReady(state, "err", err)
+  dispatch.wakeSelects(state)
 end
 
 --- Settles why the channel has ended. Without a final explanation yet (a worker's exit
@@ -90,7 +107,6 @@ function dispatch.finish(channel, state, err)
   end
   state.ended = final
   dispatch.endWaits(state, final)
-  for observer in pairs(state.observers) do observer.notify(channel) end
   return true
 end
 
@@ -134,7 +150,24 @@ local function takeMessage(channel, state)
   return false
 end
 
---- Answers a request with an error frame.
+--- The text of whatever was raised, also of a value whose __tostring raises.
+function dispatch.textOf(err)
+  local ok, text = pcall(tostring, err)
+  return ok and text or "an error without a text"
+end
+
+-- So much of a text always travels.
+local TEXT_LEN_MAX = 1000
+
+--- A text that every encoding can carry, and that fits under any sensible limit.
+local function plainText(text)
+  if type(text) ~= "string" then return nil end
+  if #text > TEXT_LEN_MAX then text = text:sub(1, TEXT_LEN_MAX) .. "..." end
+  return (text:gsub("[^\t\n\r -~]", function(byte) return ("\\x%02x"):format(byte:byte()) end))
+end
+
+--- Answers a request with an error frame, in whatever form can be sent: who asked must not
+--- wait for ever.
 ---@return true|nil queued
 ---@return artel.Error? err
 function dispatch.refuse(channel, id, fields)
@@ -142,6 +175,10 @@ function dispatch.refuse(channel, id, fields)
   if not queued and fields.value ~= nil then -- a value that cannot travel: its text can
     fields.value = nil
     queued, err = core.queue(channel, frame.ERROR, id, fields)
+  end
+  if not queued and err.kind ~= "overloaded" then
+    queued, err = core.queue(channel, frame.ERROR, id,
+      { kind = plainText(fields.kind), message = plainText(fields.message) })
   end
   return queued, err
 end
@@ -183,12 +220,13 @@ local function toError(map)
   if type(map) ~= "table" then map = {} end
   local function text(value) return type(value) == "string" and value or nil end
   local value = map.value
+  if value == core.null then value = nil end
   return core.newError {
     kind = text(map.kind) or "remote",
     message = text(map.message) or "the peer gave no reason",
     traceback = text(map.traceback),
     path = text(map.path),
-    value = value ~= core.null and value or nil,
+    value = value,
   }
 end
 
@@ -216,6 +254,7 @@ local STEP_NAMES = {
   construct = "creating the implementation", loop = "the loop expression",
   socket = "the socket context expression", initialize = "initialize()",
   listen = "listening", disabled = "the kill switch", profile = "reading the profile",
+  output = "opening the output path",
 }
 
 local function takeFailure(channel, state)
@@ -234,11 +273,7 @@ end
 local function takeReady(channel, state)
   core.take(channel)
   state.isReady = true
-  if state.readyWaiter then
-    state.readyWaiter.value = true
-    scheduler.wake(state.readyWaiter)
-    state.readyWaiter = nil
-  end
+  wakeReady(state, "value", true)
 end
 
 local function takeCancel(channel, state, id)
@@ -264,11 +299,11 @@ local function pumpFrames(channel, state)
   state.holdsBack = nil
   while state.onMessage and not state.inbox:isEmpty() and state.onMessage(channel) do end
   while core.isOpen(channel) do
-    local kind, id, detail = core.peek(channel)
+    local kind, id, detail, errno = core.peek(channel)
     if not kind then
       if kind == false then
         dispatch.finish(channel, state, state.connectionError
-          or core.newError { kind = id, message = END_TEXTS[id] or detail })
+          or core.newError { kind = id, message = END_TEXTS[id] or detail, errno = errno })
       end
       return
     end

@@ -32,10 +32,8 @@ local REQUESTS_MAX = 1000
 
 --- What a handler raised, as the fields of an error frame.
 function handlers.toFailure(err)
-  return {
-    kind = "remote", message = tostring(err), traceback = core.traceback(err, 2),
-    value = err,
-  }
+  local text = dispatch.textOf(err)
+  return { kind = "remote", message = text, traceback = core.traceback(text, 2), value = err }
 end
 
 local function count(connection, name)

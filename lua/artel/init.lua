@@ -2,7 +2,7 @@
 -- artel: worker subprocesses for Lua 5.4. What `require "artel"` answers.
 
 local core = require "artel.core"
-require "artel.channel"
+local channelModule = require "artel.channel"
 local factoryCodec = require "artel.factory_codec"
 local sharedFactory = require "artel.shared_factory"
 local task = require "artel.task"
@@ -40,7 +40,7 @@ function artel.channelPair(channelFactory)
   local profile = artel.BootstrapProfile.new { channelFactory = channelFactory }
   local ok, options = pcall(factoryCodec.options, profile:getChannelFactory())
   if not ok then error(options, 2) end
-  return core.pair(options)
+  return channelModule.pair(options)
 end
 
 --- Starts a dedicated worker with a default profile. See WorkerFactory:createWorker.

@@ -99,14 +99,22 @@ function Watch:set(read, write)
   end
 end
 
+--- Waits for reading without keeping the loop alive.
+function Watch:setBackground()
+  self.handle:start("r", self.onReady)
+  self.events, self.idle = "r", false
+  uv.unref(self.handle)
+end
+
 function Watch:close()
   if self.handle then closeHandle(self.handle) end
   self.handle = nil
 end
 
 --- Calls `callback()` once, `seconds` from now.
+---@param background? boolean nothing waits for it: it does not keep the loop alive
 ---@return { stop: fun() }
-function loop.after(seconds, callback)
+function loop.after(seconds, callback, background)
   local timer = uv.new_timer()
   local function stop() closeHandle(timer) end
   uv.update_time() -- the loop's clock stands still while Lua runs
@@ -114,6 +122,7 @@ function loop.after(seconds, callback)
     stop()
     callback()
   end))
+  if background then uv.unref(timer) end
   return { stop = stop }
 end
 

@@ -28,15 +28,25 @@ function Watch:set(read, write)
   watches[self] = self.events ~= 0 or nil
 end
 
+--- Waits for reading without keeping the loop busy.
+function Watch:setBackground()
+  self.events, self.background = READ, true
+  watches[self] = true
+  -- What is not waited for may be collected.
+  self.holder = setmetatable({ owner = self.owner }, { __mode = "v" })
+  self.owner = nil
+end
+
 function Watch:close()
   watches[self] = nil
   if self.moved then self.moved:close() end
 end
 
 --- Calls `callback()` once, `seconds` from now.
+---@param background? boolean nothing waits for it: it keeps nobody busy
 ---@return { stop: fun() }
-function loop.after(seconds, callback)
-  local timer = { at = core.now() + seconds, callback = callback }
+function loop.after(seconds, callback, background)
+  local timer = { at = core.now() + seconds, callback = callback, background = background }
   timers[timer] = true
   timer.stop = function() timers[timer] = nil end
   return timer
@@ -46,16 +56,30 @@ end
 function loop.soon(callback) loop.after(0, callback) end
 
 --- Whether nobody but the caller waits for anything.
-function loop.isIdle() return next(watches) == nil and next(timers) == nil end
+function loop.isIdle()
+  for watch in pairs(watches) do
+    if not watch.background then return false end
+  end
+  for timer in pairs(timers) do
+    if not timer.background then return false end
+  end
+  return true
+end
 
 --- Hands everything that is waited for over to another loop, which runs from now on.
 function loop.moveTo(other)
   for timer in pairs(timers) do
-    timer.stop = other.after(math.max(0, timer.at - core.now()), timer.callback).stop
+    timer.stop = other.after(math.max(0, timer.at - core.now()), timer.callback,
+      timer.background).stop
   end
   for watch in pairs(watches) do
-    watch.moved = other.watch(watch.descriptor, watch.owner, watch.callback)
-    watch.moved:set(watch.events & READ ~= 0, watch.events & WRITE ~= 0)
+    local owner = watch.owner or watch.holder.owner
+    watch.moved = other.watch(watch.descriptor, owner, watch.callback)
+    if watch.background then
+      watch.moved:setBackground()
+    else
+      watch.moved:set(watch.events & READ ~= 0, watch.events & WRITE ~= 0)
+    end
   end
   timers, watches = {}, {}
 end
@@ -88,7 +112,9 @@ function loop.runOnce()
   local timeout = earliest and math.max(0, earliest - core.now())
   for _, index in ipairs(core.pollStreams(descriptors, events, timeout)) do
     local watch = list[index]
-    if watches[watch] then watch.callback(watch.owner) end
+    local owner = watch.owner or watch.holder.owner
+    if owner == nil then watch:close() end
+    if watches[watch] then watch.callback(owner) end
   end
   runTimers()
 end

@@ -42,32 +42,50 @@ end
 
 local function abandonRequest(waiter) requests.cancel(waiter.channel, waiter.state, waiter.id) end
 
-local function checkTimeout(options)
+local function checkOptions(options, level)
   if options == nil then return nil end
   if type(options) ~= "table" then
-    error("bad options (a table such as { timeout = 5 } expected)", 3)
+    error("bad argument #2 to 'request' (a table such as { timeout = 5 } expected)", level + 1)
   end
   for name in pairs(options) do
-    if name ~= "timeout" then error(("unknown option '%s'; there is: timeout"):format(name), 3) end
+    if name ~= "timeout" then
+      error(("unknown option '%s'; there is: timeout"):format(name), level + 1)
+    end
   end
   local timeout = options.timeout
   if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    error("bad option 'timeout' (seconds from 0 up expected)", 3)
+    error("bad option 'timeout' (seconds from 0 up expected)", level + 1)
   end
   return timeout
 end
 
+--- As begin(), and waits for room in a full queue.
+local function beginWithRoom(channel, state, value, waiter, timeout, level)
+  local id, err = requests.begin(channel, state, value, waiter)
+  while not id and err.kind == "overloaded" and waiting.mayWaitToSend() do
+    local drained
+    drained, err = waiting.drain(channel, state, 0, timeout, level + 1)
+    if not drained then return nil, err end
+    id, err = requests.begin(channel, state, value, waiter)
+  end
+  return id, err
+end
+
 --- Channel:request(), see lua/artel/channel.lua.
-function requests.request(channel, value, options)
-  local timeout = checkTimeout(options)
-  if value == nil then error("bad argument #1 to 'request' (a value expected, got nil)", 2) end
-  waiting.check(2)
+---@param level integer where misuse is raised, as for error()
+function requests.request(channel, value, options, level)
+  core.checkOpen(channel, level + 1)
+  local timeout = checkOptions(options, level + 1)
+  if value == nil then
+    error("bad argument #1 to 'request' (a value expected, got nil)", level + 1)
+  end
+  waiting.check(level + 1)
   local state = dispatch.stateOf(channel)
   local waiter = { abandon = abandonRequest, channel = channel, state = state }
-  local id, err = requests.begin(channel, state, value, waiter)
+  local id, err = beginWithRoom(channel, state, value, waiter, timeout, level + 1)
   if not id then return nil, err end
   waiter.id = id
-  if not waiting.await(channel, state, waiter, timeout, 2) then
+  if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {
       kind = "timeout", phase = "running",
       message = ("no response within %g s"):format(timeout),
@@ -88,7 +106,7 @@ function requests.respond(channel, id, response, reason)
   local queued, err, lost
   if response == nil and reason ~= nil then
     queued, err = dispatch.refuse(channel, id,
-      { kind = "remote", message = tostring(reason), value = reason })
+      { kind = "remote", message = dispatch.textOf(reason), value = reason })
     lost = not queued
   else
     if response == nil then response = core.null end
@@ -106,7 +124,9 @@ end
 local function abandonWait(waiter) waiter.queue:remove(waiter) end
 
 --- Channel:receiveRequest(), see lua/artel/channel.lua.
-function requests.receive(channel, timeout)
+function requests.receive(channel, timeout, level)
+  core.checkOpen(channel, level + 1)
+  waiting.checkTimeout(timeout, "receiveRequest", 1, level + 1)
   local state = dispatch.stateOf(channel)
   state.answersRequests = true
   local function answer(entry)
@@ -115,7 +135,7 @@ function requests.receive(channel, timeout)
       if answered then error("this request was answered already", 2) end
       answered = true
       local sent, err = requests.respond(channel, entry.id, response, reason)
-      if sent and core.pending(channel) > 0 then return channel:flush() end
+      if sent and core.pending(channel) > 0 then return waiting.afterQueueing(channel, 2) end
       return sent, err
     end
   end
@@ -124,8 +144,10 @@ function requests.receive(channel, timeout)
   if state.ended then return nil, state.ended end
   local waiter = { abandon = abandonWait, queue = state.requestWaiters }
   state.requestWaiters:push(waiter)
-  if not waiting.await(channel, state, waiter, timeout, 2) then
-    return nil, core.newError { kind = "timeout", message = "no request came" }
+  if not waiting.await(channel, state, waiter, timeout, level + 1) then
+    return nil, core.newError {
+      kind = "timeout", message = ("no request within %g s"):format(timeout),
+    }
   end
   if waiter.err then return nil, waiter.err end
   return answer(waiter)

@@ -34,7 +34,7 @@ local function turn(run)
     state.serving = true
     waiting.update(channel)
     loop.uv.run("once")
-  elseif loop.isIdle() and not state.ended then
+  elseif loop.isIdle() and not state.ended and core.pending(channel) == 0 then
     core.fill(channel, true)
     scheduler.run(dispatch.pump, channel, state)
   else
@@ -57,7 +57,7 @@ end
 local function settle(run, timeout)
   local deadline = core.now() + timeout
   local timer = run.active > 0 and timeout < math.huge
-    and scheduler.loop().after(timeout, function() end)
+    and scheduler.loop().after(timeout, function() end, true)
   while run.active > 0 and core.now() < deadline and canGoOn() do turn(run) end
   if timer then timer.stop() end
   if run.active > 0 then log("%d handlers were still waiting at the end", run.active) end
@@ -139,9 +139,9 @@ function runner.run(channel, implementation, plan)
   scheduler.setLoop(pollLoop)
   followLoop()
   local state = dispatch.stateOf(channel)
+  handlers.attach(run) -- what comes before the implementation is ready waits for it
   local code = bringUp(run)
   if code then return code end
-  handlers.attach(run)
   handlers.connect(run)
   scheduler.run(dispatch.pump, channel, state)
   while not run.failure and not (state.ended and run.active == 0) do

@@ -71,17 +71,40 @@ function scheduler.wake(waiter)
   end
 end
 
+--- Ends the wait of `waiter` without what it waited for. From here on nothing is delivered to
+--- it: between now and the moment its coroutine runs, something may come.
+local function giveUp(waiter, reason)
+  if waiter.done then return end
+  waiter[reason] = true
+  if waiter.abandon then waiter:abandon() end
+  scheduler.wake(waiter)
+end
+
+--- Cancels what the coroutine of `owner` waits for now, or else its next wait: there `err` is
+--- raised, once, so that what cleans up afterwards may wait again.
+function scheduler.cancel(owner, err)
+  owner.cancellation = err
+  if owner.waiter then scheduler.run(giveUp, owner.waiter, "cancelled") end
+end
+
+local function raiseCancellation(owner)
+  local err = owner.cancellation
+  owner.cancellation = nil
+  error(err, 0)
+end
+
 --- Suspends the running coroutine until `waiter` is woken or `timeout` seconds have passed.
---- Resumed by anybody else, it goes back to sleep.
+--- Resumed by anybody else, it goes back to sleep. A waiter that others know has `abandon`,
+--- which takes it away from them.
 ---@return boolean woken false at the time-out
 function scheduler.suspend(waiter, timeout)
   local thread = coroutine.running()
   local owner = coroutines[thread]
+  if owner.cancellation then raiseCancellation(owner) end
   local timer
   if timeout and timeout < math.huge then
     timer = scheduler.loop().after(timeout, function()
-      waiter.timedOut = not waiter.done
-      scheduler.wake(waiter)
+      scheduler.run(giveUp, waiter, "timedOut")
     end)
   end
   waiter.coroutine, waiter.waiting = thread, true
@@ -89,7 +112,7 @@ function scheduler.suspend(waiter, timeout)
   while not waiter.done do coroutine.yield() end
   owner.waiter, waiter.waiting = nil, false
   if timer then timer.stop() end
-  if owner.cancelled then error(owner.cancelled, 0) end
+  if waiter.cancelled then raiseCancellation(owner) end
   return not waiter.timedOut
 end
 
@@ -109,20 +132,29 @@ function scheduler.currentOwner() return coroutines[coroutine.running()] end
 local idleThreads = {}
 local IDLE_THREADS_MAX = 64
 
+local JOB = {} -- what startHandler() resumes an idle coroutine with, and nobody else
+
+--- Passes on the arguments of the next job. A luv callback that comes too late may still
+--- resume a coroutine whose handler has ended.
+local function awaitJob(token, ...)
+  if token == JOB then return ... end
+  return awaitJob(coroutine.yield())
+end
+
 local function serve(_, fn, ...)
   fn(...)
   local thread = coroutine.running()
   if #idleThreads >= IDLE_THREADS_MAX then return end
   coroutines[thread] = false
   idleThreads[#idleThreads + 1] = thread
-  return serve(coroutine.yield())
+  return serve(nil, awaitJob(coroutine.yield()))
 end
 
 --- As start(), with a used coroutine where there is one.
 function scheduler.startHandler(owner, fn, ...)
   local thread = table.remove(idleThreads) or coroutine.create(serve)
   coroutines[thread] = owner
-  scheduler.run(resume, thread, owner, fn, ...)
+  scheduler.run(resume, thread, JOB, fn, ...)
 end
 
 return scheduler

@@ -15,6 +15,7 @@ local function readable(channels)
       dispatch.pump(channel, state)
     end
     dispatch.pump(channel, state)
+    waiting.announce(channel, state)
     if dispatch.isReadable(channel, state) then ready[#ready + 1] = channel end
   end
   return ready
@@ -34,19 +35,20 @@ end
 
 local function suspend(channels, timeout)
   local waiter = {}
-  local observer = { notify = function() scheduler.wake(waiter) end }
   for _, channel in ipairs(channels) do
-    dispatch.stateOf(channel).observers[observer] = true
+    dispatch.stateOf(channel).selectWaiters[waiter] = true
     waiting.update(channel)
   end
   local ok, err = pcall(scheduler.suspend, waiter, timeout)
+  local closed = false
   for _, channel in ipairs(channels) do
-    if core.isOpen(channel) then
-      dispatch.stateOf(channel).observers[observer] = nil
-      waiting.update(channel)
-    end
+    dispatch.stateOf(channel).selectWaiters[waiter] = nil
+    if core.isOpen(channel) then waiting.update(channel) else closed = true end
   end
   if not ok then error(err, 0) end
+  if closed then
+    return nil, core.newError { kind = "closed", message = "a channel was closed meanwhile" }
+  end
   return readable(channels)
 end
 
@@ -55,11 +57,9 @@ local function check(channels, timeout)
     error("bad argument #1 to 'select' (a list of channels expected)", 3)
   end
   for i, channel in ipairs(channels) do
-    local ok, open = pcall(core.isOpen, channel)
+    local ok, reason = pcall(core.checkOpen, channel, 0)
     if not ok then
-      error(("bad argument #1 to 'select' (entry %d is no channel)"):format(i), 3)
-    elseif not open then
-      error(("bad argument #1 to 'select' (channel %d is closed)"):format(i), 3)
+      error(("bad argument #1 to 'select' (entry %d: %s)"):format(i, reason), 3)
     end
   end
   if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
@@ -76,8 +76,9 @@ local function select(channels, timeout)
   check(channels, timeout)
   local ready = readable(channels)
   if #ready == 0 and timeout ~= 0 then
-    local mode = waiting.check(2)
-    ready = (mode == "block" and block or suspend)(channels, timeout)
+    local err
+    ready, err = (waiting.check(2) == "block" and block or suspend)(channels, timeout)
+    if not ready then return nil, err end
   end
   if #ready > 0 then return ready end
   return nil, core.newError {

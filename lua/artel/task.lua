@@ -57,10 +57,9 @@ function Task:isDone() return self.done end
 
 --- Ends the task at its current or next wait, where an error of kind "cancelled" is raised.
 function Task:cancel()
-  if self.done then return end
-  self.cancelled = self.cancelled
-    or core.newError { kind = "cancelled", message = "the task was cancelled" }
-  if self.waiter then scheduler.wake(self.waiter) end
+  if self.done or self.cancelled then return end
+  self.cancelled = core.newError { kind = "cancelled", message = "the task was cancelled" }
+  scheduler.cancel(self, self.cancelled)
 end
 
 local function timeoutError(timeout)
@@ -69,20 +68,24 @@ local function timeoutError(timeout)
   }
 end
 
---- Runs the loop until the task is done, for code outside any coroutine.
+--- Runs the loop until the task is done, for code outside any coroutine. The waiting is ours
+--- and not luv's, since luv does not let Lua run when a signal comes.
+---@return boolean done
+---@return boolean? stuck nothing on the loop will ever end it
 local function runLoop(task, timeout)
-  local loop = scheduler.loop()
-  local expired = false
-  local timer = timeout and timeout < math.huge
-    and loop.after(timeout, function() expired = true end)
-  while not task.done and not expired do
-    local alive = loop.uv.run("once")
-    if not alive and not task.done and not expired then
-      error("the task waits for something that nothing on the loop will bring", 3)
-    end
+  local uv = scheduler.loop().uv
+  local deadline = timeout and core.now() + timeout or math.huge
+  local POLLIN = 1
+  while true do
+    uv.run("nowait")
+    if task.done or core.now() >= deadline then return task.done end
+    if not uv.loop_alive() then return false, true end
+    uv.update_time()
+    local untilTimer = uv.backend_timeout() / 1000 -- negative: there is no timer
+    if untilTimer < 0 then untilTimer = math.huge end
+    core.pollStreams({ uv.backend_fd() }, { POLLIN },
+      math.max(0, math.min(untilTimer, deadline - core.now())))
   end
-  if timer then timer.stop() end
-  return task.done
 end
 
 --- Waits for the end of the task.
@@ -95,9 +98,12 @@ function Task:await(timeout)
   if not self.done then
     if timeout == 0 then return timeoutError(timeout) end
     local mode = waiting.check(2)
-    local done
+    local done, stuck
     if mode == "block" then
-      done = runLoop(self, timeout)
+      done, stuck = runLoop(self, timeout)
+      if stuck then error("the task waits for something that nothing on the loop will bring", 2) end
+    elseif scheduler.currentOwner() == self then
+      error("a task cannot await itself", 2)
     else
       local waiter = {}
       self.waiters[#self.waiters + 1] = waiter

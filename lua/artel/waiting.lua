@@ -16,12 +16,22 @@ local anchors = {} -- luacheck: ignore 241 (it is there to hold, not to be read)
 
 local modes = {}
 
+--- While this process sleeps nobody else looks after the other end of a pair.
+local function serveBothEnds(state)
+  local partner = state.partner and state.partner[1]
+  if partner and core.isOpen(partner) then
+    core.flush(partner)
+    core.fill(partner)
+  end
+end
+
 function modes.block(channel, state, waiter, timeout)
   local deadline = timeout and core.now() + timeout
   -- A worker that waits to send reads nothing meanwhile; a master does, so that two sides
   -- that send first never wait for each other.
   local read = not (waiter.mark and core.isWorkerEnd(channel))
   while not waiter.done do
+    serveBothEnds(state)
     local left = deadline and math.max(0, deadline - core.now())
     if not core.waitChannel(channel, read, core.pending(channel) > 0, left) then return false end
     core.flush(channel)
@@ -44,6 +54,15 @@ local REFUSALS = {
     .. "string.gsub, table.sort or require",
 }
 
+--- Raises unless `timeout` is nil or seconds.
+---@param position integer of the argument
+---@param level integer as for error(), seen from the caller
+function waiting.checkTimeout(timeout, method, position, level)
+  if timeout == nil or type(timeout) == "number" and timeout >= 0 then return end
+  error(("bad argument #%d to '%s' (seconds from 0 up expected)"):format(position, method),
+    level + 1)
+end
+
 --- Raises when a call may not wait where it is made.
 ---@param level integer as for error(), seen from the caller of check()
 ---@return "block"|"suspend" mode
@@ -56,6 +75,7 @@ end
 --- Waits until `waiter`, which the caller has put where pump() finds it, is done. If that
 --- does not come to pass (a time-out, an interrupt, a cancelled task), `waiter.abandon` takes
 --- it away again, so that nothing is delivered to nobody.
+---@param level integer as for error(), seen from the caller of await()
 ---@return boolean woken false at the time-out
 function waiting.await(channel, state, waiter, timeout, level)
   dispatch.pump(channel, state)
@@ -63,6 +83,7 @@ function waiting.await(channel, state, waiter, timeout, level)
     dispatch.pump(channel, state)
   end
   if not waiter.done then dispatch.pump(channel, state) end -- the end may have been met
+  waiting.announce(channel, state)
   if waiter.done then return true end
   if timeout == 0 then
     waiter:abandon()
@@ -75,8 +96,64 @@ function waiting.await(channel, state, waiter, timeout, level)
   end
   local ok, woken = pcall(modes[mode], channel, state, waiter, timeout)
   if not (ok and woken) then waiter:abandon() end
+  waiting.announce(channel, state)
   if not ok then error(woken, 0) end
   return woken
+end
+
+local function abandonDrain(waiter) waiter.queue:remove(waiter) end
+
+--- What to tell of a channel that cannot be written to any more: what the peer said before it
+--- went, and how its process ended, tell more than a broken pipe does.
+local function whyGone(channel, state, err)
+  while core.isOpen(channel) and core.fill(channel) == "more" do end
+  if core.isOpen(channel) then dispatch.pump(channel, state) end
+  waiting.announce(channel, state)
+  return state.ended or err
+end
+
+--- Waits until at most `mark` bytes are queued.
+---@return true|nil drained
+---@return artel.Error? err
+function waiting.drain(channel, state, mark, timeout, level)
+  if state.ended then return nil, state.ended end
+  if core.pending(channel) <= mark then return true end
+  local waiter = { abandon = abandonDrain, queue = state.writeWaiters, mark = mark }
+  state.writeWaiters:push(waiter)
+  if not waiting.await(channel, state, waiter, timeout, level + 1) then
+    return nil, core.newError {
+      kind = "timeout",
+      message = ("%d bytes are still queued"):format(core.pending(channel)),
+    }
+  end
+  if waiter.err then return nil, whyGone(channel, state, waiter.err) end
+  return true
+end
+
+--- Whether a call that sends may wait for room: a handler and a luv callback queue instead.
+function waiting.mayWaitToSend()
+  local mode = core.waitMode()
+  return mode == "block" or mode == "suspend" and not scheduler.currentOwner().isHandler
+end
+
+--- What a call does that has queued something: sends it, or leaves it to the loop, or waits.
+---@return true|nil sent
+---@return integer|artel.Error? pending bytes above the high-water mark, or why it is lost
+function waiting.afterQueueing(channel, level)
+  local state = dispatch.stateOf(channel)
+  local flushed, err = core.flush(channel)
+  if flushed == nil then return nil, whyGone(channel, state, err) end
+  if flushed then return true end
+  if core.waitMode() == "block" then
+    return waiting.drain(channel, state, 0, nil, level + 1)
+  end
+  waiting.update(channel)
+  local pending = core.pending(channel)
+  if pending <= waiting.HIGH_WATER then return true end
+  if waiting.mayWaitToSend() then
+    return waiting.drain(channel, state, waiting.HIGH_WATER, nil, level + 1)
+  end
+  return true, pending
 end
 
 local function onWatch(channel)
@@ -92,12 +169,20 @@ local function onWatch(channel)
   end)
 end
 
---- Tells the observers when there is something for them, and again in the next round of the
---- loop while there still is: a poll handle never fires for what is already in our buffer.
+local function isObserved(state) return state.listener or next(state.selectWaiters) ~= nil end
+
+--- Tells who wants to know that there is something, and again in the next round of the loop
+--- while there still is: a poll handle never fires for what is already in our buffer.
 function waiting.notify(channel, state)
-  if next(state.observers) == nil or not dispatch.isReadable(channel, state) then return end
-  for observer in pairs(state.observers) do observer.notify(channel) end
-  if core.isOpen(channel) and next(state.observers) and dispatch.isReadable(channel, state) then
+  if not isObserved(state) or not dispatch.isReadable(channel, state) then return end
+  dispatch.wakeSelects(state)
+  if state.listener then state.listener(channel) end
+  waiting.announce(channel, state)
+end
+
+--- The same, but from the loop: for calls that took something in which others want to know.
+function waiting.announce(channel, state)
+  if core.isOpen(channel) and isObserved(state) and dispatch.isReadable(channel, state) then
     waiting.kick(channel, state)
   end
 end
@@ -115,7 +200,7 @@ end
 local function wantsInput(state)
   return not state.messageWaiters:isEmpty() or state.pendingCount > 0
     or not state.requestWaiters:isEmpty() or state.readyWaiter ~= nil
-    or next(state.observers) ~= nil or state.serving
+    or isObserved(state) or state.serving
 end
 
 --- Makes the loop watch for exactly what somebody waits for now.
@@ -129,15 +214,17 @@ function waiting.update(channel)
     read = read and pending <= waiting.HIGH_WATER
       and not (state.holdsBack and core.unread(channel) > waiting.HIGH_WATER)
   else
-    read = read or write -- so that two ends that send first do not wait for each other
+    -- So that two ends that send first do not wait for each other.
+    read = read or write and not state.ended and not core.inputEnded(channel)
   end
   if not read and not write and not state.watch then return end
   local loop = scheduler.loop()
   if state.watchLoop ~= loop then -- a host that has gone over to luv
     if state.watch then state.watch:close() end
-    state.watch, state.watchLoop = loop.watch(channel:getStream(), channel, onWatch), loop
+    state.watch, state.watchLoop = loop.watch(core.stream(channel), channel, onWatch), loop
   end
   state.watch:set(read, write)
+  if state.watchProcess then state.watchProcess(channel) end
   anchors[channel] = (read or write) or nil
 end
 

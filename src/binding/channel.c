@@ -4,6 +4,7 @@
 
 #include "../core/clock.h"
 #include "../core/error.h"
+#include "../core/self.h"
 #include "error.h"
 #include "wait.h"
 
@@ -80,6 +81,7 @@ struct artel_channel_box *artel_channel_box_new(lua_State *L, const char *class_
     struct artel_channel_box *box =
         lua_newuserdatauv(L, sizeof *box, ARTEL_BOX_USER_VALUES);
     memset(box, 0, sizeof *box);
+    box->owner = artel_self_process_id();
     artel_process_init(&box->process);
     box->limits = ARTEL_CODEC_DEFAULT_LIMITS;
     push_class(L, class_name);
@@ -87,18 +89,47 @@ struct artel_channel_box *artel_channel_box_new(lua_State *L, const char *class_
     return box;
 }
 
+bool artel_is_box(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) {
+        return false;
+    }
+    bool is_channel = lua_rawgetp(L, -1, &CLASS_TAG) != LUA_TNIL;
+    lua_pop(L, 2);
+    return is_channel;
+}
+
 struct artel_channel_box *artel_check_box(lua_State *L, int index)
 {
-    struct artel_channel_box *box = lua_touserdata(L, index);
-    bool is_channel = false;
-    if (box != NULL && lua_getmetatable(L, index)) {
-        is_channel = lua_rawgetp(L, -1, &CLASS_TAG) != LUA_TNIL;
-        lua_pop(L, 2);
-    }
-    if (!is_channel) {
+    if (!artel_is_box(L, index)) {
         luaL_typeerror(L, index, "artel channel");
     }
-    return box;
+    return lua_touserdata(L, index);
+}
+
+/*
+ * Whether a function that decodes a frame of the box is among the callers. If none is,
+ * the decoder was left by a memory error, and the mark is an old one.
+ */
+static bool is_decoding(lua_State *L, struct artel_channel_box *box)
+{
+    lua_Debug caller;
+    for (int level = 1; L == box->decoding && lua_getstack(L, level, &caller); level++) {
+        lua_getinfo(L, "S", &caller);
+        /* Whatever decodes is a C function with the channel as its first argument. */
+        if (strcmp(caller.what, "C") == 0 && lua_getlocal(L, &caller, 1) != NULL) {
+            bool same = lua_touserdata(L, -1) == box;
+            lua_pop(L, 1);
+            if (same) {
+                return true;
+            }
+        }
+    }
+    if (L != box->decoding) {
+        return true; /* a coroutine of the finaliser's; its callers cannot be seen */
+    }
+    box->decoding = NULL;
+    return false;
 }
 
 struct artel_channel_box *artel_check_open_box(lua_State *L, int index)
@@ -107,16 +138,38 @@ struct artel_channel_box *artel_check_open_box(lua_State *L, int index)
     if (box->channel == NULL) {
         luaL_error(L, "attempt to use a closed channel");
     }
+    if (box->decoding != NULL && is_decoding(L, box)) {
+        luaL_error(L,
+                   "attempt to use a channel in a finaliser while it takes in a message");
+    }
     return box;
+}
+
+/* As artel_check_open_box, for what users call. */
+static struct artel_channel_box *check_usable_box(lua_State *L, int index)
+{
+    struct artel_channel_box *box = artel_check_open_box(L, index);
+    if (box->closing) {
+        luaL_error(L, "attempt to use a closed channel");
+    }
+    return box;
+}
+
+void artel_box_close_channel(struct artel_channel_box *box)
+{
+    if (box->channel == NULL) {
+        return;
+    }
+    if (box->owner == artel_self_process_id()) { /* a forked copy would send it twice */
+        artel_channel_flush(box->channel);
+    }
+    artel_channel_free(box->channel);
+    box->channel = NULL;
 }
 
 void artel_box_close(struct artel_channel_box *box)
 {
-    if (box->channel != NULL) {
-        artel_channel_flush(box->channel);
-        artel_channel_free(box->channel);
-        box->channel = NULL;
-    }
+    artel_box_close_channel(box);
     if (box->process.pid != 0 &&
         artel_process_poll(&box->process) == ARTEL_PROCESS_RUNNING) {
         artel_reaper_add(&box->process);
@@ -157,8 +210,12 @@ static bool push_codec(lua_State *L, int box_index, const char *name)
     return true;
 }
 
-/* encode(value) of a custom codec → 0, or a code with the reason pushed. */
-static int encode_custom(lua_State *L, int index, struct artel_buffer *out)
+/*
+ * encode(value) of a custom codec, whose function is on top → 0 with a string in its
+ * place, or a code with the reason. Before any byte of the frame exists: encode may do
+ * anything, also send on the same channel or close it.
+ */
+static int encode_custom(lua_State *L, struct artel_channel_box *box, int index)
 {
     lua_pushvalue(L, index);
     if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
@@ -166,19 +223,25 @@ static int encode_custom(lua_State *L, int index, struct artel_buffer *out)
         lua_remove(L, -2);
         return ARTEL_E_ENCODE;
     }
+    const char *fault = NULL;
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        fault = "the channel factory's encode did not answer a string";
+    } else if (box->channel == NULL) {
+        fault = "the channel factory's encode has closed the channel";
+    }
+    if (fault != NULL) {
+        lua_pop(L, 1);
+        lua_pushstring(L, fault);
+    }
+    return fault != NULL ? ARTEL_E_ENCODE : 0;
+}
+
+/* Appends the string on top, which stays. */
+static int append_string(lua_State *L, struct artel_buffer *out)
+{
     size_t len = 0;
     const char *bytes = lua_tolstring(L, -1, &len);
-    if (bytes == NULL) {
-        lua_pop(L, 1);
-        lua_pushliteral(L, "the channel factory's encode did not answer a string");
-        return ARTEL_E_ENCODE;
-    }
-    int status = artel_buffer_append(out, bytes, len);
-    lua_pop(L, 1);
-    if (status < 0) {
-        lua_pushstring(L, artel_error_text(status));
-    }
-    return status;
+    return artel_buffer_append(out, bytes, len);
 }
 
 int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uint32_t id,
@@ -186,19 +249,20 @@ int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uin
 {
     struct artel_channel_box *box = lua_touserdata(L, box_index);
     bool custom = kind <= ARTEL_FRAME_RESPONSE && push_codec(L, box_index, "encode");
-    struct artel_buffer *out = artel_channel_frame_begin(box->channel, kind, id);
-    int status = -ENOMEM;
-    bool explained = false;
-    if (out != NULL && custom) {
-        status = encode_custom(L, index, out);
-        explained = status < 0;
-    } else if (out != NULL && index != 0) {
+    int status = custom ? encode_custom(L, box, index) : 0;
+    bool explained = status < 0;
+    struct artel_buffer *out =
+        explained ? NULL : artel_channel_frame_begin(box->channel, kind, id);
+    if (out == NULL) {
+        status = explained ? status : -ENOMEM;
+    } else if (custom) {
+        status = append_string(L, out);
+        lua_pop(L, 1);
+    } else if (index != 0) {
         status = artel_channel_send_encoding(box->channel) == ARTEL_JSON
                      ? artel_json_encode(L, index, out, &box->limits)
                      : artel_msgpack_encode(L, index, out, &box->limits);
         explained = status < 0;
-    } else if (out != NULL) {
-        status = 0;
     }
     if (status == 0) {
         status = artel_channel_frame_end(box->channel);
@@ -213,10 +277,13 @@ int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uin
     return artel_push_failure(L, name, status, "%s", reason);
 }
 
-/* decode(bytes) of a custom codec, whose function is on top. */
-static int decode_custom(lua_State *L, const struct artel_frame *frame)
+/* decode(bytes) of a custom codec, whose function is on top. The frame is gone before:
+ * decode may do anything, also receive on the same channel or close it. */
+static int decode_custom(lua_State *L, struct artel_channel_box *box,
+                         const struct artel_frame *frame)
 {
     lua_pushlstring(L, (const char *)frame->body, frame->body_len);
+    artel_channel_consume(box->channel);
     if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
         return 0;
     }
@@ -225,22 +292,32 @@ static int decode_custom(lua_State *L, const struct artel_frame *frame)
     return ARTEL_E_DECODE;
 }
 
+/* Decodes straight from the channel's buffer, and consumes the frame. */
+static int decode_in_place(lua_State *L, struct artel_channel_box *box,
+                           const struct artel_frame *frame)
+{
+    box->decoding = L; /* collects garbage: see artel_check_open_box */
+    int status =
+        artel_channel_frame_encoding(box->channel) == ARTEL_JSON
+            ? artel_json_decode(L, frame->body, frame->body_len, &box->limits)
+            : artel_msgpack_decode(L, frame->body, frame->body_len, &box->limits);
+    box->decoding = NULL;
+    artel_channel_consume(box->channel);
+    return status;
+}
+
 int artel_box_take(lua_State *L, int box_index, const struct artel_frame *frame)
 {
     struct artel_channel_box *box = lua_touserdata(L, box_index);
     int status = 0;
     if (frame->body == NULL) {
+        artel_channel_consume(box->channel);
         lua_pushnil(L);
     } else if (frame->kind <= ARTEL_FRAME_RESPONSE &&
                push_codec(L, box_index, "decode")) {
-        status = decode_custom(L, frame);
-    } else if (artel_channel_frame_encoding(box->channel) == ARTEL_JSON) {
-        status = artel_json_decode(L, frame->body, frame->body_len, &box->limits);
+        status = decode_custom(L, box, frame);
     } else {
-        status = artel_msgpack_decode(L, frame->body, frame->body_len, &box->limits);
-    }
-    if (box->channel != NULL) { /* a custom decoder may have closed it */
-        artel_channel_consume(box->channel);
+        status = decode_in_place(L, box, frame);
     }
     if (status == 0) {
         return 1;
@@ -298,7 +375,7 @@ static bool has_reserved_key(lua_State *L, int index)
 /* sendMessage(self, message) → true | true, pending | nil, err */
 static int channel_send_message(lua_State *L)
 {
-    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    struct artel_channel_box *box = check_usable_box(L, 1);
     lua_settop(L, 2);
     if (artel_channel_send_encoding(box->channel) == ARTEL_JSON &&
         has_reserved_key(L, 2)) {
@@ -329,8 +406,11 @@ static int channel_send_message(lua_State *L)
 /* receiveMessage(self, timeout?) → message | nil, err */
 static int channel_receive_message(lua_State *L)
 {
-    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    struct artel_channel_box *box = check_usable_box(L, 1);
     lua_settop(L, 2);
+    if (!lua_isnil(L, 2)) {
+        luaL_argcheck(L, luaL_checknumber(L, 2) >= 0, 2, "seconds from 0 up expected");
+    }
     bool may_block = false;
     while (!box->queued_in_lua) {
         struct artel_frame frame;
@@ -338,7 +418,7 @@ static int channel_receive_message(lua_State *L)
         if (found == 1 && frame.kind == ARTEL_FRAME_MESSAGE) {
             return artel_box_take(L, 1, &frame);
         }
-        if (found != 0 || !lua_isnil(L, 2) ||
+        if (found != 0 || !lua_isnil(L, 2) || box->waits_in_lua ||
             artel_channel_pending_len(box->channel) > 0) {
             break;
         }
@@ -357,7 +437,7 @@ static int channel_receive_message(lua_State *L)
 /* getStream(self) → number of the descriptor to watch */
 static int channel_get_stream(lua_State *L)
 {
-    lua_pushinteger(L, artel_channel_fd(artel_check_open_box(L, 1)->channel));
+    lua_pushinteger(L, artel_channel_fd(check_usable_box(L, 1)->channel));
     return 1;
 }
 

@@ -23,7 +23,11 @@ struct artel_channel_box {
     struct artel_codec_limits limits;
     bool worker_end; /* this end is a worker's: it stops reading while it cannot send */
     bool exit_noted; /* the process has ended: an empty read is the end of the channel */
-    bool queued_in_lua; /* messages wait in the state table: look there first */
+    bool queued_in_lua;  /* messages wait in the state table: look there first */
+    bool waits_in_lua;   /* a wait has to look after more than this channel: not in C */
+    bool closing;        /* close() has begun: nothing else is allowed from outside */
+    pid_t owner;         /* the process that made it: a forked copy must not send */
+    lua_State *decoding; /* where a frame is being decoded in place; NULL: nowhere */
 };
 
 /*
@@ -32,10 +36,16 @@ struct artel_channel_box {
  */
 struct artel_channel_box *artel_channel_box_new(lua_State *L, const char *class_name);
 
-/* The box at index, of whatever class; raises for anything else. May be closed. */
+/* Whether there is a box at index, of whatever class. */
+bool artel_is_box(lua_State *L, int index);
+
+/* The box at index; raises for anything else. May be closed. */
 struct artel_channel_box *artel_check_box(lua_State *L, int index);
 
-/* The same, and raises when it is closed. */
+/*
+ * The same, and raises when it is closed, and in a finaliser that runs while the channel
+ * decodes: it could move the bytes that are being read.
+ */
 struct artel_channel_box *artel_check_open_box(lua_State *L, int index);
 
 /*
@@ -58,7 +68,10 @@ int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uin
  */
 int artel_box_take(lua_State *L, int box_index, const struct artel_frame *frame);
 
-/* Closes the channel and hands a process that still runs to the reaper. Repeatable. */
+/* Sends what leaves at once and closes the channel; keeps the process. Repeatable. */
+void artel_box_close_channel(struct artel_channel_box *box);
+
+/* The same, and hands a process that still runs to the reaper. Repeatable. */
 void artel_box_close(struct artel_channel_box *box);
 
 /* Adds the class functions and the parts that lua/artel/channel.lua is made of. */

@@ -13,8 +13,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
-/* peek(channel) → kind, id | nil when no whole frame is here | false, code at the end,
- * where code is "closed", "protocol" or "oversize", and for protocol what was wrong */
+/* peek(channel) → kind, id | nil when no whole frame is here | false, code, text, errno
+ * at the end, where code is "closed", "protocol" or "oversize" */
 static int peek(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
@@ -35,7 +35,8 @@ static int peek(lua_State *L)
                                                   : "closed");
     lua_pushstring(L, found == ARTEL_E_PROTOCOL ? artel_channel_fault(box->channel)
                                                 : artel_error_text(found));
-    return 3;
+    lua_pushstring(L, artel_errno_name(-found)); /* nil for codes of our own */
+    return 4;
 }
 
 /* take(channel) → true, value of the frame that peek showed | nil, err when it cannot be
@@ -141,13 +142,46 @@ static int shutdown_write(lua_State *L)
  */
 static int close_now(lua_State *L)
 {
-    struct artel_channel_box *box = artel_check_box(L, 1);
-    if (box->channel != NULL) {
-        artel_channel_flush(box->channel);
-        artel_channel_free(box->channel);
-        box->channel = NULL;
+    if (artel_check_box(L, 1)->channel != NULL) {
+        artel_box_close_channel(artel_check_open_box(L, 1));
     }
     return 0;
+}
+
+/* checkOpen(channel, level): raises, where error() with that level would, unless it is a
+ * channel that may be used */
+static int check_open(lua_State *L)
+{
+    int level = (int)luaL_checkinteger(L, 2);
+    const char *fault = NULL;
+    if (!artel_is_box(L, 1)) {
+        fault = "bad self (artel channel expected; is it called with a colon?)";
+    } else {
+        struct artel_channel_box *box = lua_touserdata(L, 1);
+        fault = box->channel == NULL || box->closing ? "attempt to use a closed channel"
+                                                     : NULL;
+    }
+    if (fault == NULL) {
+        return 0;
+    }
+    luaL_where(L, level);
+    lua_pushstring(L, fault);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+/* setClosing(channel): from now on it is closed for users, while it is being flushed */
+static int set_closing(lua_State *L)
+{
+    artel_check_box(L, 1)->closing = true;
+    return 0;
+}
+
+/* stream(channel) → descriptor number, also while it is being closed */
+static int stream(lua_State *L)
+{
+    lua_pushinteger(L, artel_channel_fd(artel_check_open_box(L, 1)->channel));
+    return 1;
 }
 
 /* isOpen(channel) → boolean */
@@ -178,6 +212,14 @@ static int set_state(lua_State *L)
 static int set_queued_in_lua(lua_State *L)
 {
     artel_check_box(L, 1)->queued_in_lua = lua_toboolean(L, 2);
+    return 0;
+}
+
+/* setWaitsInLua(channel, boolean): receiveMessage must not wait in C, where nobody looks
+ * after listeners and the other end of a pair */
+static int set_waits_in_lua(lua_State *L)
+{
+    artel_check_box(L, 1)->waits_in_lua = lua_toboolean(L, 2);
     return 0;
 }
 
@@ -216,10 +258,14 @@ void artel_channel_parts_register(lua_State *L)
                                          {"arm", arm},
                                          {"shutdownWrite", shutdown_write},
                                          {"closeNow", close_now},
+                                         {"stream", stream},
                                          {"isOpen", is_open},
+                                         {"checkOpen", check_open},
+                                         {"setClosing", set_closing},
                                          {"state", state},
                                          {"setState", set_state},
                                          {"setQueuedInLua", set_queued_in_lua},
+                                         {"setWaitsInLua", set_waits_in_lua},
                                          {"isWorkerEnd", is_worker_end},
                                          {"setWorkerEnd", set_worker_end},
                                          {"transportName", transport_name},

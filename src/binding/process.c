@@ -90,26 +90,32 @@ static int note_exit(lua_State *L)
     return 0;
 }
 
-static int check_signal(lua_State *L, int index)
+/* signalNumber(name or number) → number | nil when there is no such signal */
+static int signal_number(lua_State *L)
 {
-    if (lua_isinteger(L, index)) {
-        lua_Integer number = lua_tointeger(L, index);
-        luaL_argcheck(L, number >= 0 && number <= SIGRTMAX, index, "no such signal");
-        return (int)number;
+    lua_Integer number = 0;
+    if (lua_isinteger(L, 1)) {
+        number = lua_tointeger(L, 1);
+    } else if (lua_type(L, 1) == LUA_TSTRING) {
+        number = artel_signal_number(lua_tostring(L, 1));
+        number = number == 0 ? -1 : number;
+    } else {
+        number = -1;
     }
-    int number = artel_signal_number(luaL_checkstring(L, index));
-    luaL_argcheck(L, number != 0, index,
-                  "no such signal; names are written \"SIGTERM\" or \"TERM\"");
-    return number;
+    if (number < 0 || number > SIGRTMAX) {
+        return 0;
+    }
+    lua_pushinteger(L, number);
+    return 1;
 }
 
-/* kill(worker, signal, wholeGroup?) → true | nil, err */
+/* kill(worker, signal number, wholeGroup?) → true | nil, err */
 static int kill_process(lua_State *L)
 {
     struct artel_process *process = check_process(L);
-    int signal_number = check_signal(L, 2);
-    int status = lua_toboolean(L, 3) ? artel_process_kill_group(process, signal_number)
-                                     : artel_process_kill(process, signal_number);
+    int number = (int)luaL_checkinteger(L, 2);
+    int status = lua_toboolean(L, 3) ? artel_process_kill_group(process, number)
+                                     : artel_process_kill(process, number);
     if (status == -ESRCH) {
         return artel_push_failure(L, "closed", status, "the worker %d has ended already",
                                   (int)process->pid);
@@ -176,6 +182,7 @@ void artel_process_register(lua_State *L)
                                          {"waitProcess", wait_process},
                                          {"noteExit", note_exit},
                                          {"kill", kill_process},
+                                         {"signalNumber", signal_number},
                                          {"allowStopTimeout", allow_stop_timeout},
                                          {"reap", reap},
                                          {NULL, NULL}};

@@ -61,9 +61,22 @@ static int do_nothing(lua_State *L)
 
 void artel_run_hooks(lua_State *L)
 {
-    /* Any call runs a pending call hook, and lua.c's SIGINT handler sets one. */
+    /* Any call runs a pending call hook, and lua.c's SIGINT handler sets one, but on the
+     * main thread only: a coroutine that waits has to borrow it. */
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lua_State *main_thread = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    bool borrow =
+        L != main_thread && lua_gethookmask(main_thread) != 0 && lua_gethookmask(L) == 0;
+    if (borrow) {
+        lua_sethook(L, lua_gethook(main_thread), lua_gethookmask(main_thread),
+                    lua_gethookcount(main_thread));
+    }
     lua_pushcfunction(L, do_nothing);
     lua_call(L, 0, 0);
+    if (borrow) {
+        lua_sethook(L, NULL, 0, 0);
+    }
 }
 
 int64_t artel_check_deadline(lua_State *L, int index)

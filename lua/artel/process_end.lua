@@ -1,0 +1,151 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How a worker's process ends, seen from its master: who waits for it, how the loop learns of
+-- it, and what the channel's last error says about it.
+
+local core = require "artel.core"
+local dispatch = require "artel.dispatch"
+local scheduler = require "artel.scheduler"
+local waiting = require "artel.waiting"
+
+local processEnd = {}
+
+-- The end of a channel comes a moment before the exit status; nobody waits longer for it.
+local EXIT_STATUS_TIMEOUT = 1
+-- Where the kernel has no descriptor for a process, it is looked at this often, seconds.
+local LOOK_INTERVAL = 0.02
+
+-- Who waits for the end of a process: nothing else may hold them.
+local anchors = {} -- luacheck: ignore 241 (it is there to hold, not to be read)
+
+---@class artel.ProcessEnd what the state table of a worker's channel has besides
+---@field name string for messages
+---@field processWatch table? of the loop `processLoop`; does not keep it going by itself
+---@field endWaiters table<table, boolean>
+
+--- How the process ended, as fields of an error; nil while it runs.
+---@return { exitCode: integer?, signal: string?, peakMemory: integer?, text: string }?
+function processEnd.describe(worker)
+  local state, code, peakMemory = core.processState(worker)
+  if state == "running" then return nil end
+  local fields = { peakMemory = peakMemory ~= 0 and peakMemory or nil }
+  if state == "exited" then
+    fields.exitCode, fields.text = code, ("exited with code %d"):format(code)
+  elseif state == "signaled" then
+    fields.signal, fields.text = code, ("was killed by %s"):format(code)
+  else
+    fields.text = "has ended; another part of the program collected its exit status"
+  end
+  return fields
+end
+
+--- The final error of the channel: what ended it, and how the process ended.
+local function explain(worker, err)
+  local fields = processEnd.describe(worker)
+  if fields then
+    err.exitCode, err.signal, err.peakMemory = fields.exitCode, fields.signal, fields.peakMemory
+  end
+  if err.kind == "closed" then
+    err.message = ("%s %s"):format(core.state(worker).name,
+      fields and fields.text or "closed its channel but still runs")
+  end
+  return err
+end
+
+--- Dispatches what came before the end, and the end.
+local function settle(worker)
+  if not core.isOpen(worker) then return end
+  local state = core.state(worker)
+  repeat dispatch.pump(worker, state) until not core.isOpen(worker) or core.fill(worker) ~= "more"
+  if not core.isOpen(worker) then return end
+  dispatch.pump(worker, state)
+  waiting.notify(worker, state)
+  if core.isOpen(worker) then waiting.update(worker) end
+end
+
+local function closeWatch(state)
+  if state.processWatch then state.processWatch:close() end
+  state.processWatch, state.processLoop = nil, nil
+end
+
+--- Called from the loop when the process has ended.
+local function onEnd(worker)
+  scheduler.run(function()
+    local state = core.state(worker)
+    closeWatch(state) -- it would go on saying so
+    core.noteExit(worker) -- whoever holds the channel open now is not the worker
+    if state.exitTimer then state.exitTimer.stop() end
+    for waiter in pairs(state.endWaiters) do scheduler.wake(waiter) end
+    settle(worker)
+  end)
+end
+
+--- Makes the loop tell of the end. By itself this does not keep the loop going: the waits for
+--- the channel do.
+local function watchProcess(worker)
+  local state, loop = core.state(worker), scheduler.loop()
+  if state.processLoop == loop or core.processState(worker) ~= "running" then return end
+  closeWatch(state)
+  local stream = core.processStream(worker)
+  if not stream then return end
+  state.processWatch, state.processLoop = loop.watch(stream, worker, onEnd), loop
+  state.processWatch:setBackground()
+end
+
+--- Makes the final error of the channel; nil while the exit status may still come.
+local function explainEnd(worker, err)
+  if core.processState(worker) ~= "running" then return explain(worker, err) end
+  if core.waitMode() == "block" then
+    core.waitProcess(worker, EXIT_STATUS_TIMEOUT)
+    return explain(worker, err)
+  end
+  local state = core.state(worker)
+  if not state.exitTimer then
+    watchProcess(worker)
+    state.exitTimer = scheduler.loop().after(EXIT_STATUS_TIMEOUT, function()
+      state.explainEnd = explain
+      scheduler.run(settle, worker)
+    end)
+  end
+  return nil
+end
+
+--- Prepares a new worker's channel for its end.
+---@param worker artel.Worker
+---@param name string for messages
+function processEnd.attach(worker, name)
+  local state = dispatch.stateOf(worker)
+  state.name, state.endWaiters = name, {}
+  state.explainEnd, state.watchProcess = explainEnd, watchProcess
+end
+
+local function abandonEnd(waiter) waiter.state.endWaiters[waiter] = nil end
+
+local function suspend(worker, timeout)
+  local state = core.state(worker)
+  watchProcess(worker)
+  local waiter = { abandon = abandonEnd, state = state }
+  state.endWaiters[waiter] = true
+  anchors[waiter] = true
+  local watch = state.processWatch
+  -- A timer keeps the loop going, and finds the end where nothing tells of it.
+  local interval = watch and 3600 or LOOK_INTERVAL
+  local ok, err = pcall(scheduler.suspend, waiter, math.min(timeout, interval))
+  abandonEnd(waiter)
+  anchors[waiter] = nil
+  if not ok then error(err, 0) end
+end
+
+--- Waits for the end of the process, as waiting.check() has said that one may.
+---@param timeout number seconds
+---@param mode "block"|"suspend"
+---@return boolean ended false at the time-out
+function processEnd.await(worker, timeout, mode)
+  if mode == "block" then return core.waitProcess(worker, timeout) end
+  local deadline = core.now() + timeout
+  while core.processState(worker) == "running" and core.now() < deadline do
+    suspend(worker, deadline - core.now())
+  end
+  return core.processState(worker) ~= "running"
+end
+
+return processEnd
