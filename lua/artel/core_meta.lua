@@ -1,0 +1,327 @@
+-- SPDX-License-Identifier: Apache-2.0
+---@meta artel.core
+-- luacheck: ignore 212 631
+-- What the C module artel.core exports, for the language server; never loaded. It is for the
+-- Lua modules of artel, not for users. A spec compares these names with the real module's.
+-- Failures are nil and an error object; in `files` nil, a sentence and the name of the errno.
+
+---@class artel.core
+---@field null lightuserdata artel.null
+---@field sockets artel.core.sockets
+---@field coroutines table<thread, table|false> artel's own coroutines, and whose each is; weak
+local core = {}
+
+-- ---- errors ----
+
+--- Makes the table an error object and answers it.
+---@param fields { kind: string, message: string, errno?: string }
+---@return artel.Error
+function core.newError(fields) end
+
+---@return boolean
+function core.isError(value) end
+
+--- The text of a message and of the stack; for code that may not use debug.
+---@param message any
+---@param level? integer
+---@return string
+function core.traceback(message, level) end
+
+--- What require answers, called on the main thread from whatever coroutine.
+---@param name string
+---@return any
+function core.requireOnMainThread(name) end
+
+-- ---- values ----
+
+--- Marks a table, or a new one, as a map.
+---@param t? table
+---@return table
+function core.object(t) end
+
+--- Marks a table, or a new one, as a list.
+---@param t? table
+---@return table
+function core.array(t) end
+
+---@param encoding "msgpack"|"json"
+---@return string? bytes
+---@return string? message
+function core.encode(encoding, value) end
+
+---@param encoding "msgpack"|"json"
+---@param bytes string
+---@return any value
+---@return string? message
+function core.decode(encoding, bytes) end
+
+-- ---- channels: classes and life ----
+
+--- A channel class: made at the first call.
+---@param name string
+---@return table methods
+---@return table metatable
+function core.class(name) end
+
+--- The Lua functions that finish what sendMessage and receiveMessage begin in C.
+---@param functions { receive: function, afterSend: function, sendWhenFull: function }
+function core.setSlowPaths(functions) end
+
+---@param options table encoding, codec, maxMessageSize, maxMessageItems, maxQueuedBytes
+---@return artel.Channel?
+---@return artel.Channel|artel.Error
+function core.pair(options) end
+
+--- Starts the host and sends it the plan.
+---@param options table path, argv, plan, errorStream, and as for pair()
+---@return artel.Worker?
+---@return artel.Error?
+function core.startWorker(options) end
+
+--- Starts the host as a daemon.
+---@param options table path, argv, plan
+---@return artel.Channel? channel on which it reports, once it is detached
+---@return artel.Error?
+function core.startDaemon(options) end
+
+--- The host's channel, once it knows the profile.
+---@param options table as for pair()
+function core.configure(channel, options) end
+
+-- ---- channels: one step each, none waits ----
+
+--- The oldest frame that is here: kind and id; nil when none is; false and "closed",
+--- "protocol" (with what was wrong) or "oversize" at the end.
+---@return integer|false|nil kind
+---@return integer|string|nil id
+---@return string? detail
+function core.peek(channel) end
+
+--- Takes the frame that peek showed.
+---@return true|nil ok
+---@return any value or an error object
+function core.take(channel) end
+
+---@param block? boolean
+---@return "more"|"none"|"end"|"signal"
+function core.fill(channel, block) end
+
+--- Queues a frame; without a value a bare one.
+---@param kind integer
+---@param id integer
+---@param value? any
+---@return true|nil queued
+---@return artel.Error? err
+function core.queue(channel, kind, id, value) end
+
+---@return boolean|nil flushed false: some is left
+---@return artel.Error? err
+function core.flush(channel) end
+
+---@return integer bytes queued to be sent
+function core.pending(channel) end
+
+---@return integer bytes taken in and not yet delivered
+function core.unread(channel) end
+
+---@return boolean nothing more will be read
+function core.inputEnded(channel) end
+
+--- Before sleeping on the descriptor: true when there is something to do already.
+---@param read boolean
+---@param write boolean
+---@return boolean busy
+---@return integer? events of poll(2)
+function core.arm(channel, read, write) end
+
+--- Nothing more will be sent.
+function core.shutdownWrite(channel) end
+
+--- What is queued and cannot leave at once is lost. Keeps the process.
+function core.closeNow(channel) end
+
+---@return boolean
+function core.isOpen(channel) end
+
+--- Raises, where error() with that level would, unless it is a channel that may be used.
+---@param level integer
+function core.checkOpen(channel, level) end
+
+--- From now on it is closed for users, while it is being flushed.
+function core.setClosing(channel) end
+
+---@return integer descriptor also while it is being closed
+function core.stream(channel) end
+
+--- receiveMessage must not wait in C, where nobody looks after listeners and the other end of
+--- a pair.
+---@param waits boolean
+function core.setWaitsInLua(channel, waits) end
+
+---@return table? state what Lua keeps with the channel
+function core.state(channel) end
+
+---@param state table
+function core.setState(channel, state) end
+
+--- Messages wait in the state table: receiveMessage looks there first.
+---@param queued boolean
+function core.setQueuedInLua(channel, queued) end
+
+---@return boolean
+function core.isWorkerEnd(channel) end
+
+---@param workerEnd boolean
+function core.setWorkerEnd(channel, workerEnd) end
+
+---@return string
+function core.transportName(channel) end
+
+-- ---- the process behind a worker ----
+
+---@return integer
+function core.processId(worker) end
+
+---@return "running"|"exited"|"signaled"|"unknown" state
+---@return integer|string|nil detail exit code, or name of the signal
+---@return integer? peakMemory bytes
+function core.processState(worker) end
+
+---@return integer? descriptor readable once the process has ended
+function core.processStream(worker) end
+
+--- Blocks.
+---@param timeout? number
+---@return boolean ended
+function core.waitProcess(worker, timeout) end
+
+--- The process has ended, so an empty read is the end of the channel.
+function core.noteExit(worker) end
+
+---@param signal string|integer
+---@param wholeGroup? boolean
+---@return true|nil sent
+---@return artel.Error? err
+function core.kill(worker, signal, wholeGroup) end
+
+---@param signal string|integer a name with or without SIG, or a number
+---@return integer? number nil when there is no such signal
+function core.signalNumber(signal) end
+
+--- lua_close waits this long for workers that were dropped.
+---@param seconds number
+function core.allowStopTimeout(seconds) end
+
+--- Collects dropped workers that have ended.
+function core.reap() end
+
+-- ---- waiting ----
+
+---@return "block"|"suspend"|"forbidden"|"unyieldable"
+function core.waitMode() end
+
+---@return number seconds of a monotonic clock
+function core.now() end
+
+---@param read boolean
+---@param write boolean
+---@param timeout? number
+---@return boolean ready false at the time-out
+function core.waitChannel(channel, read, write, timeout) end
+
+---@param channels artel.Channel[]
+---@param timeout? number
+---@return boolean ready false at the time-out
+function core.waitMany(channels, timeout) end
+
+---@param descriptors integer[]
+---@param events integer[] of poll(2)
+---@param timeout? number
+---@return integer[] ready positions in the list
+function core.pollStreams(descriptors, events, timeout) end
+
+-- ---- addresses, files, system ----
+
+---@param text string
+---@return { isUnix: boolean, path?: string, host?: string, port?: integer, isLocal: boolean, isNetworkExposed: boolean }?
+---@return string? fault a phrase that fits behind the address
+function core.parseAddress(text) end
+
+---@class artel.core.files
+---@field codePath string? the file that holds this code
+---@field codeIsProgram boolean whether that is a program
+---@field installPrefix string where this build would be installed
+core.files = {}
+
+---@param path string
+---@return string? absolute
+function core.files.absolutePath(path) end
+
+---@return string?
+function core.files.currentDirectory() end
+
+---@param path string
+---@return { type: string, mode: integer, uid: integer, gid: integer, links: integer, device: integer, inode: integer, size: integer }?
+function core.files.stat(path) end
+
+---@param path string
+---@return boolean
+function core.files.isExecutable(path) end
+
+--- The text of a file that nobody but its owner, who is we or root, can have written.
+---@param path string
+---@param maxLength? integer
+---@return string? text
+function core.files.readTrusted(path, maxLength) end
+
+---@param path string
+---@param text string
+---@param mode? integer
+---@param keep? boolean owner and mode of the file that is replaced
+---@return true?
+function core.files.writeAtomically(path, text, mode, keep) end
+
+---@param path string
+---@return true?
+function core.files.makePrivateDirectory(path) end
+
+---@return string?
+function core.files.temporaryDirectory() end
+
+---@param path string
+---@return true?
+function core.files.remove(path) end
+
+---@return integer
+function core.files.effectiveUser() end
+
+---@param name string
+---@return boolean
+function core.files.userExists(name) end
+
+---@return string? path ARTEL_HOST, if it may be believed
+function core.files.hostOverride() end
+
+---@class artel.core.system
+core.system = {}
+
+---@return integer
+function core.system.processId() end
+
+---@return number seconds since the module was first loaded in this process
+function core.system.wallTime() end
+
+---@return number seconds
+function core.system.processorTime() end
+
+---@return integer bytes
+function core.system.residentMemory() end
+
+---@return integer? bytes
+function core.system.memoryLimit() end
+
+---@return integer count
+---@return string how what decided
+function core.system.processorCount() end
+
+return core
