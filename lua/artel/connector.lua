@@ -65,12 +65,16 @@ local function tryOne(candidate, deadline)
     if connected == true then return descriptor end
     if descriptor == nil then return nil, connected end
     if descriptor then
-      local number = sockets.number(descriptor)
-      if not streams.await(number, "write", timeLeft(deadline), "suspend") then
+      local watch, err = sockets.connectWatch(descriptor)
+      if not watch then return nil, err end
+      local ready = streams.await(sockets.number(watch), "read", timeLeft(deadline), "suspend")
+      sockets.close(watch)
+      if not ready then
         sockets.close(descriptor)
         return nil
       end
-      local finished, err = sockets.connectFinish(descriptor)
+      local finished
+      finished, err = sockets.connectFinish(descriptor)
       if finished then return descriptor end
       return nil, err
     end

@@ -28,7 +28,7 @@ local function call(server, name, deadline, ...)
     ended = true
     if not ok then failure = err end
   end, nil, handler, ...)
-  server:turnUntil(function() return ended end, deadline)
+  Server.turnUntil(function() return ended end, deadline)
   if not ended and not deadline then
     return { message = name .. " waits for something that nothing on the loop will bring" }
   end
@@ -95,7 +95,7 @@ end
 local function listeningEnded(server, claim, deadline)
   local ended = false
   server.listeners:finish(claim.lock, function() ended = true end)
-  server:turnUntil(function() return ended end, deadline)
+  Server.turnUntil(function() return ended end, deadline)
   server.listeners:close()
 end
 
@@ -109,9 +109,8 @@ local function stop(server, claim)
   server:holdFrames()
   callLogged(server, "onStop", deadline)
   server:endConnections()
-  server:turnUntil(function() return server.count == 0 end, deadline)
-  server:rest()
-  return server:turnUntil(function() return not uv.loop_alive() end, deadline)
+  Server.turnUntil(function() return server.count == 0 end, deadline)
+  return Server.turnUntil(function() return not uv.loop_alive() end, deadline)
     and server.own.active == 0
 end
 
@@ -130,12 +129,6 @@ local function serve(server, claim)
   return false
 end
 
---- luv crashes when Lua ends while a handle is still closing.
-local function finishClosing(server)
-  for _, signal in ipairs(server.signals) do signal:close() end
-  uv.run "nowait"
-end
-
 --- Runs an implementation as a shared worker.
 ---@param implementation table
 ---@param plan table lua/artel/plan.lua
@@ -151,7 +144,7 @@ local function run(implementation, plan, claim)
     server.listeners:close()
     claim.report:failed { step = step, message = failure.message, traceback = failure.traceback,
       errno = failure.errno }
-    finishClosing(server)
+    server:finishClosing()
     return EXIT_FAILED
   end
   catchSignals(server)
@@ -162,7 +155,7 @@ local function run(implementation, plan, claim)
   local inTime = serve(server, claim)
   server:cutConnections()
   callLogged(server, "terminate", core.now() + plan.stopTimeout)
-  finishClosing(server)
+  server:finishClosing()
   return inTime and 0 or EXIT_FAILED
 end
 

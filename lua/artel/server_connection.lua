@@ -61,6 +61,7 @@ end
 --- The peer is there: onConnect, and frames from then on.
 function Connection:greet()
   self.greeted = true
+  self.server:greeted(self)
   handlers.connect(self)
   dispatch.pump(self.channel, core.state(self.channel))
 end

@@ -7,7 +7,6 @@ local Connection = require "artel.server_connection"
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local luvLoop = require "artel.loop_luv"
-local Queue = require "artel.queue"
 local scheduler = require "artel.scheduler"
 
 local uv = luvLoop.uv
@@ -24,9 +23,16 @@ Server.__index = Server
 
 -- What all connections together may have sent without its being dispatched.
 local UNDELIVERED_MAX = 256 << 20
-local HANDSHAKE_TIMEOUT = 10
+local GREETING_TIMEOUT = 10
 -- How long a connection rests before it gives its buffers back, seconds.
 local TRIM_INTERVAL = 1
+
+--- A timer of our own affairs: it alone does not keep the loop alive.
+local function after(timer, seconds, callback)
+  uv.update_time()
+  timer:start(math.max(0, math.ceil(seconds * 1000)), 0, callback)
+  timer:unref()
+end
 
 function Server.log(format, ...)
   io.stderr:write(("artel worker: " .. format .. "\n"):format(...))
@@ -44,7 +50,7 @@ function Server.new(implementation, plan)
     own = { implementation = implementation, active = 0 },
     connections = {}, count = 0, undelivered = 0, signals = {},
     tally = { accepted = 0, messages = 0, sent = 0, requests = 0, errors = 0 },
-    handshakes = Queue.new(), resting = {},
+    ungreeted = {}, greetingTimer = uv.new_timer(), used = {}, trimTimer = uv.new_timer(),
     afterStopTimeout = function(callback)
       if plan.stopTimeout == math.huge then return { stop = function() end } end
       return luvLoop.after(plan.stopTimeout, callback)
@@ -59,12 +65,11 @@ end
 
 --- Runs the loop until `isDone()`, the deadline, or until nothing can happen any more.
 ---@return boolean done
-function Server:turnUntil(isDone, deadline)
+function Server.turnUntil(isDone, deadline)
   local timer
   if deadline and deadline < math.huge then
     timer = uv.new_timer()
-    timer:start(math.max(0, math.ceil((deadline - core.now()) * 1000)), 0, function() end)
-    timer:unref()
+    after(timer, deadline - core.now(), function() end)
   end
   while not isDone() and not (deadline and core.now() >= deadline) do
     if not uv.run "once" and not isDone() then break end
@@ -98,48 +103,52 @@ end
 
 function Server:forget(connection)
   if not self.connections[connection] then return end
-  self.connections[connection] = nil
-  self.resting[connection] = nil
+  self.connections[connection], self.ungreeted[connection], self.used[connection] = nil, nil, nil
   self.count = self.count - 1
   self.listeners:resume()
 end
 
---- Whoever has not greeted in time goes. All have the same time, so one timer does.
-function Server:awaitGreeting(connection)
-  connection.deadline = core.now() + HANDSHAKE_TIMEOUT
-  self.handshakes:push(connection)
-  if self.handshakeTimer then return end
-  local function look()
-    self.handshakeTimer = nil
-    local oldest = self.handshakes:peek()
-    while oldest and (oldest.greeted or oldest.leaving or oldest.deadline <= core.now()) do
-      self.handshakes:pop()
-      if not oldest.greeted and not oldest.leaving then oldest:cut "did not greet in time" end
-      oldest = self.handshakes:peek()
-    end
-    if oldest then
-      self.handshakeTimer = luvLoop.after(math.max(0, oldest.deadline - core.now()), look)
+--- Cuts off who has not greeted in time.
+function Server:checkGreetings()
+  local now, earliest = core.now(), nil
+  for connection, deadline in pairs(self.ungreeted) do
+    if deadline <= now then
+      connection:cut "did not greet in time"
+    elseif not earliest or deadline < earliest then
+      earliest = deadline
     end
   end
-  self.handshakeTimer = luvLoop.after(HANDSHAKE_TIMEOUT, look)
+  self.checksGreetings = earliest ~= nil
+  if earliest then
+    after(self.greetingTimer, earliest - now, function() self:checkGreetings() end)
+  end
+end
+
+--- Gives a connection the time in which it has to greet.
+function Server:awaitGreeting(connection)
+  self.ungreeted[connection] = core.now() + GREETING_TIMEOUT
+  if not self.checksGreetings then self:checkGreetings() end
+end
+
+--- It has greeted, or need not any more.
+function Server:greeted(connection)
+  self.ungreeted[connection] = nil
 end
 
 -- ---- memory ----
 
 --- Remembers that a connection was used; those that then rest give their buffers back.
 function Server:touch(connection)
-  self.resting[connection] = true
-  if self.trimTimer then return end
-  self.trimTimer = uv.new_timer()
-  self.trimTimer:start(math.ceil(TRIM_INTERVAL * 1000), 0, function()
-    self.trimTimer:close()
-    self.trimTimer = nil
-    for each in pairs(self.resting) do
+  self.used[connection] = true
+  if self.trims then return end
+  self.trims = true
+  after(self.trimTimer, TRIM_INTERVAL, function()
+    self.trims = nil
+    for each in pairs(self.used) do
       if core.isOpen(each.channel) then core.sockets.trim(each.channel) end
     end
-    self.resting = {}
+    self.used = {}
   end)
-  self.trimTimer:unref()
 end
 
 --- Bytes that wait in front of the first frame that is not whole; 0 when that one is.
@@ -202,9 +211,12 @@ function Server:cutConnections()
   end
 end
 
---- Stops the timers that only serve connections: they must not hold the loop.
-function Server:rest()
-  if self.handshakeTimer then self.handshakeTimer.stop() end
+--- luv crashes when Lua ends while a handle is still closing.
+function Server:finishClosing()
+  self.greetingTimer:close()
+  self.trimTimer:close()
+  for _, signal in ipairs(self.signals) do signal:close() end
+  uv.run "nowait"
 end
 
 return Server

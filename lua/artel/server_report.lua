@@ -6,7 +6,7 @@ local core = require "artel.core"
 local frame = require "artel.frame"
 
 ---@class artel.ServerReport
----@field channel artel.Channel? nil when a service manager has started the worker, and after the report
+---@field channel artel.Channel? nil for a service manager, and after the report
 ---@field logsItself boolean? standard error is the worker's own: what failed belongs there too
 local Report = {}
 Report.__index = Report
@@ -45,7 +45,7 @@ function Report:stopping()
 end
 
 --- The start has failed.
----@param fields { step: string, part: integer?, message: string, traceback: string?, errno: string? }
+---@param fields table step, message; part, traceback and errno where they apply
 function Report:failed(fields)
   if self.service or self.logsItself then
     io.stderr:write(("artel worker: %s: %s: %s\n"):format(self.address, fields.step,

@@ -54,6 +54,13 @@ static int number(lua_State *L)
     return 1;
 }
 
+/* The number is the caller's from now on. */
+static int release(lua_State *L)
+{
+    lua_pushinteger(L, artel_fd_take(&artel_check_descriptor(L, 1)->fd));
+    return 1;
+}
+
 /* ---- addresses ---- */
 
 void artel_check_address(lua_State *L, int index, struct artel_address *address)
@@ -158,6 +165,14 @@ static int connect_begin(lua_State *L)
     }
     lua_pushboolean(L, status == 0);
     return 2;
+}
+
+static int connect_watch(lua_State *L)
+{
+    int fd = artel_check_descriptor(L, 1)->fd;
+    struct artel_descriptor *watch = artel_descriptor_new(L);
+    int status = artel_connect_watch(fd, &watch->fd);
+    return status == 0 ? 1 : push_connect_failure(L, status);
 }
 
 static int connect_finish(lua_State *L)
@@ -269,10 +284,12 @@ void artel_descriptor_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"number", number},
                                          {"close", descriptor_close},
+                                         {"release", release},
                                          {"candidates", candidates},
                                          {"nameOf", name_of},
                                          {"connect", connect_blocking},
                                          {"connectBegin", connect_begin},
+                                         {"connectWatch", connect_watch},
                                          {"connectFinish", connect_finish},
                                          {"peerName", peer_name},
                                          {"listeningProcess", listening_process},

@@ -26,13 +26,15 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  * object; times are seconds. In its parts:
  *
  * descriptor.c
- *   number(descriptor) → integer; close(descriptor)
+ *   number(descriptor) → integer; close(descriptor); release(descriptor) → integer, which
+ *     the caller closes
  *   candidates(address, number?) → {candidate, ...}: what to try in turn; nil when a name
  *     server must be asked for the host first, each number of whose answer is then given
  *   nameOf(candidate) → text
  *   connect(address, timeout?) → descriptor. Blocks
  *   connectBegin(candidate) → descriptor, connected | false: the worker is too busy now
- *   connectFinish(descriptor) → true, once the descriptor is writable
+ *   connectWatch(descriptor) → descriptor that is readable once the other is decided
+ *   connectFinish(descriptor) → true, then
  *   peerName(descriptor) → text
  *   listeningProcess(address, timeout) → pid: who listens there. Blocks
  *   isServed(address, timeout) → boolean: whether somebody listens there. Blocks

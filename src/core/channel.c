@@ -14,7 +14,7 @@
 #define GREETING_LEN 4
 
 /* A read asks for this much at first, and for twice as much each time it was filled. */
-#define READ_LEN_MIN ((size_t)4096)
+#define READ_LEN_MIN ((size_t)512) /* a shared worker may have thousands of channels */
 #define READ_LEN_MAX ((size_t)256 * 1024)
 
 /* What a direction carries next. */

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -105,6 +106,21 @@ int artel_connect_begin(const struct artel_socket_address *address, int *fd)
     }
     if (status == 0 || status == -EINPROGRESS) {
         *fd = artel_fd_take(&fresh);
+    }
+    artel_fd_close(&fresh);
+    return status;
+}
+
+int artel_connect_watch(int fd, int *watch)
+{
+    int fresh = epoll_create1(EPOLL_CLOEXEC);
+    int status = fresh < 0 ? -errno : artel_fd_leave_standard(&fresh);
+    struct epoll_event wanted = {.events = EPOLLOUT};
+    if (status == 0 && epoll_ctl(fresh, EPOLL_CTL_ADD, fd, &wanted) < 0) {
+        status = -errno;
+    }
+    if (status == 0) {
+        *watch = artel_fd_take(&fresh);
     }
     artel_fd_close(&fresh);
     return status;

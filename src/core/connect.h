@@ -11,13 +11,21 @@
 
 /*
  * Begins to connect and never waits. 0: connected, as artel_connect() leaves it;
- * -EINPROGRESS: *fd becomes writable when it is decided, then ask artel_connect_finish();
+ * -EINPROGRESS: *fd becomes writable when it is decided (see artel_connect_watch()), then
+ * ask artel_connect_finish();
  * -EAGAIN: a unix listener's backlog is full, try later; or another negated errno.
  * The caller owns *fd in the first two cases.
  */
 int artel_connect_begin(const struct artel_socket_address *address, int *fd);
 
-/* After the descriptor became writable. 0: connected; or a negated errno, *fd closed. */
+/*
+ * Makes a descriptor that becomes readable once a connection that was begun is decided. A
+ * failed one is in an error state, which some event loops (libuv's) take for a descriptor
+ * that is not theirs to watch. 0 with *watch the caller's, or a negated errno.
+ */
+int artel_connect_watch(int fd, int *watch);
+
+/* After the connection is decided. 0: connected; or a negated errno, *fd closed. */
 int artel_connect_finish(int *fd);
 
 /*
