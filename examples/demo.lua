@@ -5,3 +5,4 @@ local folder = arg[0]:match "^(.*)/" or "."
 package.path = folder .. "/?.lua;" .. package.path
 
 require "demo.dedicated" (folder)
+require "demo.shared" (folder)

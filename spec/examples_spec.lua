@@ -36,6 +36,20 @@ local DEMO = [[
 ...
     10. ... times
   The master closes the channel, so the worker ends: exit code 0.
+
+== A shared worker: a daemon that any number of programs use at once
+
+  The first master connects to unix://.../greeter.sock.
+  Nobody listens there, so the worker is started:
+    it is process ..., and will outlive its masters.
+  The first master says its name.  Answer: Hello Ada ! You're my 1st client.
+  A second master connects. The worker is there already.
+  The second master says its name. Answer: Hello Grace ! You're my 2nd client.
+  Asked how it is, with the admin cookie, it answers: 2 clients greeted
+    sys_memory_usage       ... B
+    sys_connections_open           3
+    sys_messages_received          2 c
+  Asked to stop, with the admin cookie, it has ended, and its socket is gone.
 ]]
 
 describe("examples/squares.lua", function()
@@ -53,6 +67,27 @@ describe("examples/squares.lua", function()
     local result = program.run({ "lua5.4", program.top .. "/examples/squares.lua" },
       { folder = folder.path })
     assert.equal(SQUARES, result.output, result.errors)
+  end)
+end)
+
+describe("examples/greet.lua", function()
+  it("greets, tells how many it has greeted, and stops", function()
+    local folder <close> = setmetatable({ path = program.makeFolder() },
+      { __close = function(self) program.removeFolder(self.path) end })
+    local environment = { GREETER_SOCKET = folder.path .. "/greeter.sock" }
+    local greet = { "lua5.4", "examples/greet.lua" }
+    prints(greet, "Hello world ! You're my 1st client.\n", environment)
+    prints({ greet[1], greet[2], "moon" }, "Hello moon ! You're my 2nd client.\n", environment)
+    prints({ greet[1], greet[2], "--query" }, "2 clients greeted\n", environment)
+    prints({ greet[1], greet[2], "--stop" }, "stopped\n", environment)
+  end)
+end)
+
+describe("examples/http_status.lua", function()
+  it("serves HTTP beside its socket, and releases it in onStop", function()
+    local result = program.run { "lua5.4", "examples/http_status.lua" }
+    assert.equal("", result.errors)
+    assert.matches("^HTTP/1.1 200 OK\r\n.*\r\n\r\n3 messages\n\nstopped: true\n$", result.output)
   end)
 end)
 

@@ -209,7 +209,8 @@ local function query(self, text, timeout, level)
   local status
   status, err = worker:query(timeLeft(deadline))
   channelModule.closeAtOnce(worker)
-  return status, err
+  if not status then return nil, err end
+  return status
 end
 
 -- ---- the methods ----
