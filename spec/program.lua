@@ -2,6 +2,7 @@
 -- Runs other programs as a user would: in a folder of their own, with a time limit, finding
 -- the artel under test and nothing else of this process.
 
+local artel = require "artel"
 local uv = require "luv"
 
 local program = {}
@@ -52,6 +53,10 @@ function program.removeFolder(folder)
   for name, kind in function(request) return uv.fs_scandir_next(request) end,
       assert(uv.fs_scandir(folder)) do
     local path = folder .. "/" .. name
+    if kind == "socket" then -- a shared worker that a failed program has left behind
+      local processId = artel.getSharedWorkerProcessId("unix://" .. path)
+      if processId then uv.kill(processId, "sigkill") end
+    end
     if kind == "directory" then program.removeFolder(path) else assert(uv.fs_unlink(path)) end
   end
   assert(uv.fs_rmdir(folder))
