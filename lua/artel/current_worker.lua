@@ -55,4 +55,6 @@ local function isStoppingAt(address)
     and current.isStopping()
 end
 
-return { isStoppingAt = isStoppingAt, set = set, WorkerRunner = WorkerRunner, stopCurrent = stopCurrent }
+return {
+  isStoppingAt = isStoppingAt, set = set, stopCurrent = stopCurrent, WorkerRunner = WorkerRunner,
+}

@@ -235,6 +235,7 @@ end
 function Connection:closeChannel()
   if not core.isOpen(self.channel) then return end
   self.tally.sent = self.tally.sent + sockets.messagesSent(self.channel)
+  sockets.discardInput(self.channel)
   channelModule.closeAtOnce(self.channel)
   self:count()
 end

@@ -108,6 +108,13 @@ static int peer_credentials(lua_State *L)
     return 2;
 }
 
+/* discardInput(channel): what the peer still sends is not looked at any more */
+static int discard_input(lua_State *L)
+{
+    artel_channel_discard_input(artel_check_open_box(L, 1)->channel);
+    return 0;
+}
+
 /* unsent(channel) → bytes that a TCP peer has not got yet */
 static int unsent(lua_State *L)
 {
@@ -137,6 +144,7 @@ void artel_socket_channel_register(lua_State *L)
                                          {"putBytes", put_bytes},
                                          {"messagesSent", messages_sent},
                                          {"peerCredentials", peer_credentials},
+                                         {"discardInput", discard_input},
                                          {"unsent", unsent},
                                          {"userId", user_id},
                                          {NULL, NULL}};

@@ -46,7 +46,8 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  *   peerCredentials(channel) → pid, uid: of a unix socket; else nil
  *   userId(name) → uid or nil
  *   isStarted(channel) → boolean: the greetings are done; trim(channel);
- *   putBytes(channel, bytes); messagesSent(channel) → count; unsent(channel) → bytes
+ *   putBytes(channel, bytes); messagesSent(channel) → count; unsent(channel) → bytes;
+ *   discardInput(channel)
  *   secretEquals(left, right) → boolean
  *
  * listener.c

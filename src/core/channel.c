@@ -331,6 +331,21 @@ bool artel_channel_input_ended(const struct artel_channel *channel)
     return channel->in_end != 0;
 }
 
+void artel_channel_discard_input(struct artel_channel *channel)
+{
+    static const int ROUNDS_MAX = 256; /* a peer that never stops sending must not hold us */
+    uint8_t scratch[16384];
+    for (int i = 0; i < ROUNDS_MAX && channel->in_end == 0; i++) {
+        if (channel->transport->ops->read(channel->transport, scratch, sizeof scratch,
+                                          false) <= 0) {
+            break;
+        }
+    }
+    if (channel->in_end == 0) {
+        channel->in_end = ARTEL_E_CLOSED;
+    }
+}
+
 size_t artel_channel_unread_len(const struct artel_channel *channel)
 {
     return artel_buffer_len(&channel->in);

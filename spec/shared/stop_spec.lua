@@ -1,0 +1,290 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How shared workers end: by message, by signal, by themselves; in order and in time.
+
+local core = require "artel.core"
+local support = require "spec.shared.support"
+local uv = require "luv"
+
+local TIMEOUT = support.TIMEOUT
+
+local ECHO = [[{ onRequest = function(self, value) return value end }]]
+
+local LOGGING = [[{
+  onConnect = function() print "connect" end,
+  onMessage = function(self, message, channel) channel:sendMessage(message) end,
+  onDisconnect = function(self, channel, err) print("disconnect", err.kind) end,
+  onStop = function() print "stop" end,
+  terminate = function() print "terminate" io.stdout:flush() end,
+}]]
+
+local function isGone(address)
+  local path = address:match "^unix://(.*)"
+  return core.files.stat(path) == nil and core.files.stat(path .. ".lock") == nil
+end
+
+describe("stopping a shared worker", function()
+  before_each(support.setUp)
+  after_each(function() support.tearDown() end)
+
+  it("answers true when the process has gone, and false when nothing listens", function()
+    local factory, address, pid = support.start(ECHO)
+    assert.is_true(factory:stopSharedWorker(address, TIMEOUT))
+    assert.matches("^$", support.read(("/proc/%d/cmdline"):format(pid)) or "") -- or its zombie
+    assert.is_true(isGone(address))
+    assert.is_false(factory:stopSharedWorker(address, TIMEOUT))
+  end)
+
+  it("ends in order: onStop, the connections, terminate", function()
+    local factory, address = support.start(LOGGING)
+    local worker = assert(factory:connectToSharedWorker(address))
+    worker:sendMessage "hello"
+    assert.equal("hello", worker:receiveMessage(TIMEOUT))
+    assert.is_true(worker:stop())
+    local message, err = worker:receiveMessage(TIMEOUT)
+    assert.is_nil(message)
+    assert.equal("closed", err.kind)
+    support.awaitEnd(worker:getProcessId())
+    worker:close()
+    local lines = {}
+    for line in support.log():gmatch "[^\n]+" do
+      if not line:find "^artel worker" then lines[#lines + 1] = line end
+    end
+    assert.same({ "connect", "stop", "disconnect\tclosed", "terminate" }, lines)
+    assert.is_true(isGone(address))
+  end)
+
+  for _, signal in ipairs { "sigterm", "sigint" } do
+    it("works with " .. signal:upper() .. " too", function()
+      local _, address, pid = support.start(LOGGING)
+      uv.kill(pid, signal)
+      assert.is_true(support.awaitEnd(pid))
+      assert.matches("stop\nterminate\n", support.log())
+      assert.is_true(isGone(address))
+    end)
+  end
+
+  it("is not for a wrong cookie, of whatever length", function()
+    local factory, address = support.start(ECHO, { adminCookie = "the right one" })
+    for _, cookie in ipairs { "x", "the right on", "the right one ", "the wrong one", "\0",
+      ("x"):rep(100000) } do
+      local stranger = support.factory { adminCookie = cookie }
+      local stopped, err = stranger:stopSharedWorker(address, 0.02)
+      assert.is_nil(stopped)
+      assert.equal("timeout", err.kind)
+      assert.matches("cookie is wrong", err.message)
+      assert.is_nil(stranger:querySharedWorker(address):getTextStatus())
+      assert.same({}, stranger:querySharedWorker(address):getCounters())
+    end
+    support.stop(factory, address)
+  end)
+
+  it("needs a cookie on either side", function()
+    local factory, address, pid = support.start(ECHO, { adminCookie = false or nil })
+    factory:getBootstrapProfile():setAdminCookie(nil)
+    assert.error_matches(function() factory:stopSharedWorker(address) end, "needs an admin cookie")
+    assert.error_matches(function() support.factory { adminCookie = "" } end, "ookie")
+    local worker = assert(factory:connectToSharedWorker(address))
+    assert.error_matches(function() worker:stop() end, "needs an admin cookie")
+    worker:close()
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+  end)
+
+  it("never happens to a worker without a cookie", function()
+    local factory = support.factory()
+    factory:getBootstrapProfile():setAdminCookie(nil)
+    local address = support.unixAddress()
+    assert(factory:startSharedWorkerWithExpression(address, ECHO))
+    local pid = factory:getSharedWorkerProcessId(address)
+    local stopped, err = support.factory():stopSharedWorker(address, 0.05)
+    assert.is_nil(stopped)
+    assert.equal("timeout", err.kind)
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+  end)
+
+  it("lets running requests finish and their replies leave, but begins none", function()
+    local factory, address, pid = support.start [[(function()
+      local uv = require "luv"
+      local waiting = {}
+      return {
+        onRequest = function(self, value)
+          if value == "slow" then
+            waiting[#waiting + 1] = coroutine.running()
+            coroutine.yield()
+          end
+          return value
+        end,
+        onStop = function()
+          local timer = uv.new_timer()
+          timer:start(20, 0, function()
+            timer:close()
+            for _, thread in ipairs(waiting) do coroutine.resume(thread) end
+          end)
+        end,
+      }
+    end)()]]
+    local artel = require "artel"
+    local worker = assert(factory:connectToSharedWorker(address))
+    local slow = artel.async(function() return worker:request "slow" end)
+    assert.equal("quick", artel.async(function() return worker:request "quick" end):await(TIMEOUT))
+    assert.is_true(worker:stop())
+    assert.equal("slow", slow:await(TIMEOUT))
+    local response, err = artel.async(function() return worker:request "late" end):await(TIMEOUT)
+    assert.is_nil(response)
+    assert.equal("closed", err.kind)
+    worker:close()
+    assert.is_true(support.awaitEnd(pid))
+  end)
+
+  it("delivers long replies that are still on their way", function()
+    for _, address in ipairs { support.unixAddress(), support.tcpAddress() } do
+      local factory = support.start([[{
+        onMessage = function(self, length, channel) channel:sendMessage(("x"):rep(length)) end,
+      }]], nil, address)
+      local worker = assert(factory:connectToSharedWorker(address))
+      local pid = worker:getProcessId()
+      worker:sendMessage(8 << 20)
+      worker:stop()
+      worker:sendMessage "this one comes too late and stays unread"
+      local message = assert(worker:receiveMessage(TIMEOUT))
+      assert.equal(8 << 20, #message)
+      assert.is_nil((worker:receiveMessage(TIMEOUT)))
+      worker:close()
+      assert.is_true(support.awaitEnd(pid))
+    end
+  end)
+
+  it("ends at the stop time-out and tells what held the loop", function()
+    local factory, address, pid = support.start([[{
+      setLoop = function(self, loop)
+        self.timer = loop.new_timer()
+        self.timer:start(0, 1000000, function() end)
+      end,
+      onRequest = function(self, value) return value end,
+      terminate = function() print "terminate" io.stdout:flush() end,
+    }]], { stopTimeout = 0.05 })
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+    assert.matches("not stopped within 0.05 s; what still holds the loop: uv_timer_t",
+      support.log())
+    assert.matches("terminate", support.log())
+    assert.is_true(isGone(address))
+    assert.is_false(factory:stopSharedWorker(address))
+  end)
+
+  it("waits for what onStop waits for, within the time-out", function()
+    local _, _, pid = support.start([[{
+      onRequest = function(self, value) return value end,
+      onStop = function()
+        local thread, timer = coroutine.running(), require("luv").new_timer()
+        timer:start(30, 0, function() timer:close() coroutine.resume(thread) end)
+        coroutine.yield()
+        print "stopped"
+      end,
+      terminate = function() print "terminate" io.stdout:flush() end,
+    }]])
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+    assert.matches("stopped\nterminate", support.log())
+  end)
+
+  it("goes on when onStop and terminate raise", function()
+    local _, address, pid = support.start [[{
+      onRequest = function(self, value) return value end,
+      onStop = function() error "in stop" end,
+      terminate = function() error "in terminate" end,
+    }]]
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+    assert.matches("an error in onStop: .*in stop", support.log())
+    assert.matches("an error in terminate: .*in terminate", support.log())
+    assert.is_true(isGone(address))
+  end)
+
+  it("cuts a client that does not take its last replies", function()
+    local factory, address, pid = support.start([[{
+      onMessage = function(self, length, channel) channel:sendMessage(("x"):rep(length)) end,
+    }]], { stopTimeout = 0.1 })
+    local worker = assert(factory:connectToSharedWorker(address))
+    worker:sendMessage(8 << 20)
+    worker:flush(TIMEOUT)
+    worker:stop()
+    assert.is_true(support.awaitEnd(pid))
+    worker:close()
+  end)
+
+  it("happens from within: it listens no more, and ends when nothing is left", function()
+    local factory, address = support.start [[{
+      onRequest = function(self, value)
+        if value == "stop" then require("artel").SharedWorker.stopCurrent() end
+        return value
+      end,
+      onStop = function() print "onStop" end,
+      terminate = function() print "terminate" io.stdout:flush() end,
+    }]]
+    local worker = assert(factory:connectToSharedWorker(address))
+    local pid = worker:getProcessId()
+    assert.equal("stop", worker:request "stop")
+    local other, err = factory:connectToSharedWorker(address)
+    assert.is_nil(other)
+    assert.equal("ENOENT", err.errno)
+    assert.equal("still served", worker:request "still served")
+    worker:close()
+    assert.is_true(support.awaitEnd(pid))
+    assert.equal("terminate\n", support.log())
+    assert.is_true(isGone(address))
+    local artel = require "artel"
+    assert.error_matches(artel.SharedWorker.stopCurrent, "no shared worker")
+  end)
+
+  it("keeps a successor waiting until the process has gone", function()
+    local factory, address, pid = support.start [[{
+      onRequest = function(self, value) return value end,
+      terminate = function()
+        local clock = require("luv").hrtime
+        local start = clock()
+        while clock() - start < 100e6 do end
+        print "gone"
+        io.stdout:flush()
+      end,
+    }]]
+    uv.kill(pid, "sigterm")
+    while core.files.stat(support.path "w.sock") do core.pollStreams({}, {}, 0.001) end
+    local worker = assert(factory:connectToSharedWorkerWithExpression(address, [[{
+      onRequest = function() return io.open("/proc/self/stat"):read(4) end }]]))
+    assert.matches("gone\n", support.log())
+    assert.not_equal(pid, worker:getProcessId())
+    worker:close()
+    support.stop(factory, address)
+  end)
+
+  it("leaves no socket file when the worker ends by an error or os.exit", function()
+    for _, how in ipairs { "os.exit(0)", "error 'outside'" } do
+      local factory, address = support.start(([[{
+        onRequest = function()
+          local timer = require("luv").new_timer()
+          timer:start(0, 0, function() timer:close() %s end)
+          return "soon"
+        end,
+      }]]):format(how))
+      local worker = assert(factory:connectToSharedWorker(address))
+      local pid = worker:getProcessId()
+      assert.equal("soon", worker:request "end")
+      assert.is_true(support.awaitEnd(pid))
+      worker:close()
+      assert.is_true(isGone(address))
+    end
+    assert.matches("outside", support.log())
+  end)
+
+  it("does not remove a socket file that is another's by now", function()
+    local _, _, pid = support.start(ECHO)
+    os.remove(support.path "w.sock")
+    support.write(support.path "w.sock", "mine")
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+    assert.equal("mine", support.read(support.path "w.sock"))
+    os.remove(support.path "w.sock")
+  end)
+end)
