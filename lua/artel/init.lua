@@ -37,9 +37,12 @@ end
 ---@return artel.Channel
 ---@return artel.Channel
 function artel.channelPair(channelFactory)
-  local profile = artel.BootstrapProfile.new { channelFactory = channelFactory }
-  local ok, options = pcall(factoryCodec.options, profile:getChannelFactory())
-  if not ok then error(options, 2) end
+  local ok, options = pcall(function()
+    local profile = artel.BootstrapProfile.new { channelFactory = channelFactory }
+    return factoryCodec.options(profile:getChannelFactory())
+  end)
+  -- Both raise texts, but where they were called from.
+  if not ok then error(tostring(options):gsub("^[^:]+%.lua:%d+: ", ""), 2) end
   return channelModule.pair(options)
 end
 

@@ -21,7 +21,7 @@ local function serveBothEnds(state)
   local partner = state.partner and state.partner[1]
   if partner and core.isOpen(partner) then
     core.flush(partner)
-    core.fill(partner)
+    while core.fill(partner) == "more" do end
   end
 end
 

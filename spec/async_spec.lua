@@ -1,0 +1,313 @@
+-- SPDX-License-Identifier: Apache-2.0
+local artel = require "artel"
+local helper = require "spec.helper"
+local uv = require "luv"
+
+local TIMEOUT = helper.TIMEOUT
+
+-- Calls `fn` from a luv callback, outside any coroutine of artel's; answers what it raises.
+local function fromCallback(fn)
+  local timer, called, ok, err = uv.new_timer(), false, nil, nil
+  timer:start(0, 0, function()
+    timer:close()
+    ok, err = pcall(fn)
+    called = true
+  end)
+  while not called do uv.run "once" end
+  return ok, err
+end
+
+describe("artel.async", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("runs a function up to its first wait, and answers a task", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local steps = {}
+    local task = artel.async(function(a, b)
+      steps[#steps + 1] = a + b
+      local message = left:receiveMessage()
+      steps[#steps + 1] = message
+      return message, nil, "three"
+    end, 1, 2)
+    assert.same({ 3 }, steps)
+    assert.is_false(task:isDone())
+    assert.equal("artel task (running)", tostring(task))
+    right:sendMessage "go"
+    assert.same({ n = 3, "go", nil, "three" }, table.pack(task:await(TIMEOUT)))
+    assert.same({ n = 3, "go", nil, "three" }, table.pack(task:await(0)))
+    assert.is_true(task:isDone())
+    assert.equal("artel task (done)", tostring(task))
+  end)
+
+  it("raises again in await what the function raised", function()
+    local thrown = { "anything" }
+    local task = artel.async(function() error(thrown) end)
+    for _ = 1, 2 do
+      local ok, err = pcall(task.await, task)
+      assert.is_false(ok)
+      assert.equal(thrown, err)
+    end
+  end)
+
+  it("lets one task await another, and time out", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local inner = artel.async(function() return left:receiveMessage() end)
+    local outer = artel.async(function()
+      local done, err = inner:await(0.01)
+      assert.is_nil(done)
+      assert.equal("timeout", err.kind)
+      right:sendMessage "now"
+      return inner:await(TIMEOUT)
+    end)
+    assert.equal("now", outer:await(TIMEOUT))
+  end)
+
+  it("raises where a task awaits itself, or what nothing will bring", function()
+    local task
+    local runs = artel.async(function()
+      coroutine.yield()
+    end)
+    local ok, err = pcall(runs.await, runs, TIMEOUT)
+    assert.is_false(ok)
+    assert.matches("nothing on the loop", tostring(err))
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    task = artel.async(function()
+      left:receiveMessage()
+      task:await()
+    end)
+    right:sendMessage(1)
+    ok, err = pcall(task.await, task, TIMEOUT)
+    assert.is_false(ok)
+    assert.matches("cannot await itself", tostring(err))
+  end)
+
+  it("serves many coroutines on one channel, messages in the order of waiting", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local got, tasks = {}, {}
+    for n = 1, 20 do
+      tasks[n] = artel.async(function()
+        local message = left:receiveMessage()
+        got[#got + 1] = { n, message }
+      end)
+    end
+    for n = 1, 20 do right:sendMessage(n) end
+    for n = 1, 20 do tasks[n]:await(TIMEOUT) end
+    for n = 1, 20 do assert.same({ n, n }, got[n]) end
+  end)
+
+  it("loses no message to a wait that was cancelled or has timed out", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local cancelled = artel.async(function() return left:receiveMessage() end)
+    local late = artel.async(function() return left:receiveMessage(0.01) end)
+    local lasting = artel.async(function() return left:receiveMessage(), left:receiveMessage() end)
+    cancelled:cancel()
+    right:sendMessage(1)
+    right:sendMessage(2)
+    local inTime, err = late:await(TIMEOUT)
+    if inTime then right:sendMessage(3) else assert.equal("timeout", err.kind) end
+    local first, second = lasting:await(TIMEOUT)
+    assert.same(inTime and { 1, 2, 3 } or { 1, 2 }, inTime and { inTime, first, second }
+      or { first, second })
+    assert.equal("cancelled", select(2, cancelled:await()).kind)
+  end)
+
+  it("ends a cancelled task at its wait, and lets it clean up with further waits", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local cleaned
+    local task = artel.async(function()
+      local worker = helper.worker(helper.raw "for m in channel:messages() do end")
+      local closing <close> = setmetatable({}, { __close = function() -- luacheck: ignore
+        cleaned = worker:close()
+      end })
+      left:receiveMessage()
+    end)
+    task:cancel()
+    task:cancel()
+    local result, err = task:await(TIMEOUT)
+    assert.is_nil(result)
+    assert.equal("cancelled", err.kind)
+    assert.equal(0, cleaned)
+    right:sendMessage "not for the task"
+    assert.equal("not for the task", left:receiveMessage(TIMEOUT))
+  end)
+
+  it("cancels a task that does not wait yet at its next wait", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local reached = false
+    local task = artel.async(function()
+      local thread = coroutine.running()
+      local timer = uv.new_timer()
+      timer:start(0, 0, function()
+        timer:close()
+        coroutine.resume(thread)
+      end)
+      coroutine.yield() -- by hand: nobody can cancel that
+      reached = true
+      left:receiveMessage()
+    end)
+    task:cancel()
+    assert.is_false(task:isDone())
+    assert.equal("cancelled", select(2, task:await(TIMEOUT)).kind)
+    assert.is_true(reached)
+    right:sendMessage "not for the task"
+    assert.equal("not for the task", left:receiveMessage(TIMEOUT))
+  end)
+
+  it("goes back to sleep when a stranger resumes a wait", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local thread
+    local task = artel.async(function()
+      thread = coroutine.running()
+      return left:receiveMessage()
+    end)
+    assert.is_true(coroutine.resume(thread, "no message"))
+    assert.is_false(task:isDone())
+    right:sendMessage "message"
+    assert.equal("message", task:await(TIMEOUT))
+  end)
+
+  it("raises where Lua cannot suspend", function()
+    local both <close> = helper.pair()
+    local left = both.left
+    for _, call in ipairs {
+      function(wait) ("x"):gsub("x", wait) end,
+      function(wait) table.sort({ 1, 2 }, wait) end,
+    } do
+      for _, wait in ipairs {
+        function() left:receiveMessage() end, function() left:request(1) end,
+        function() left:receiveRequest() end, function() artel.select { left } end,
+      } do
+        local task = artel.async(call, wait)
+        local ok, err = pcall(task.await, task)
+        assert.is_false(ok)
+        assert.matches("^spec/async_spec.lua:%d+: cannot wait here", tostring(err))
+      end
+    end
+  end)
+
+  it("reports an error that nobody awaited, with its traceback", function()
+    local result = helper.script [[
+      local artel = require "artel"
+      artel.async(function() local function culprit() error "forgotten" end culprit() end)
+      local odd = setmetatable({}, { __tostring = function() return "odd" end })
+      artel.async(function() error(odd) end)
+      local awaited = artel.async(function() error "seen" end)
+      assert(not pcall(awaited.await, awaited))
+    ]]
+    assert.equal(0, result.code, result.errors)
+    assert.matches("nobody awaited: .*forgotten", result.errors)
+    assert.matches("culprit", result.errors)
+    assert.matches("nobody awaited: odd", result.errors)
+    assert.is_nil(result.errors:find "seen")
+  end)
+
+  it("shows what an error object says when it escapes", function()
+    local script = [[
+      local artel, uv = require "artel", require "luv"
+      local left = artel.channelPair()
+      local _, err = left:receiveMessage(0)
+      %s]]
+    for _, escape in ipairs {
+      "error(err)", "artel.async(function() error(err) end):await()",
+      "local t = uv.new_timer() t:start(0, 0, function() error(tostring(err)) end) uv.run()",
+      "left:registerRead(uv, function() error(err) end) left = nil collectgarbage() uv.run()",
+    } do
+      local result = helper.script(script:format(escape))
+      assert.is_true(result.code ~= 0 or escape:find "registerRead" ~= nil)
+      if result.code ~= 0 then assert.matches("timeout: no message", result.errors) end
+    end
+  end)
+end)
+
+describe("a call that waits in a luv callback", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("raises, where it was called, unless there is nothing to wait for", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local task = artel.async(function() return left:receiveMessage() end)
+    for _, wait in ipairs {
+      function() right:receiveMessage() end, function() right:receiveMessage(1) end,
+      function() right:request(1) end, function() right:receiveRequest() end,
+      function() artel.select { right } end, function() task:await() end,
+    } do
+      local ok, err = fromCallback(wait)
+      assert.is_false(ok)
+      assert.matches("^spec/async_spec.lua:%d+: this would block the loop: use artel.async",
+        tostring(err))
+    end
+    local ok = fromCallback(function()
+      assert.equal("timeout", select(2, right:receiveMessage(0)).kind)
+      left:sendMessage "there"
+      assert.equal("there", right:receiveMessage())
+      right:sendMessage "for the task"
+    end)
+    assert.is_true(ok)
+    assert.equal("for the task", task:await(TIMEOUT))
+  end)
+
+  it("but sendMessage queues, and close sends what is queued", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local ok, err = fromCallback(function()
+      local sent, pending = left:sendMessage(("x"):rep(4 << 20))
+      assert.is_true(sent)
+      assert.is_true(pending > 0)
+      left:close()
+      assert.is_false(pcall(left.sendMessage, left, 1))
+    end)
+    assert.is_true(ok, tostring(err))
+    local reader = artel.async(function()
+      return #right:receiveMessage(), right:receiveMessage()
+    end)
+    local length, last, reason = reader:await(TIMEOUT)
+    assert.equal(4 << 20, length)
+    assert.is_nil(last)
+    assert.equal("closed", reason.kind)
+  end)
+end)
+
+describe("sendMessage in artel.async", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("is suspended while its peer does not read, and loses nothing", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local sent = 0
+    local sender = artel.async(function()
+      for n = 1, 100 do
+        assert(left:sendMessage(n .. ("x"):rep(100000)))
+        sent = n
+      end
+    end)
+    assert.is_true(sent < 10)
+    local reader = artel.async(function()
+      for n = 1, 100 do
+        assert.equal(n, math.tointeger(right:receiveMessage(TIMEOUT):match "^%d+"))
+      end
+    end)
+    sender:await(TIMEOUT)
+    reader:await(TIMEOUT)
+    assert.equal(100, sent)
+  end)
+
+  it("ends 'closed' when the channel is closed meanwhile", function()
+    local both <close> = helper.pair()
+    local left = both.left
+    local sender = artel.async(function()
+      local sent, err
+      repeat sent, err = left:sendMessage(("x"):rep(100000)) until not sent
+      return err
+    end)
+    require "artel.channel".closeAtOnce(left) -- not with the patience of close()
+    assert.equal("closed", sender:await(TIMEOUT).kind)
+  end)
+end)

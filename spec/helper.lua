@@ -1,0 +1,161 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What the specs of channels and workers share: one time limit, folders that go away, scripts
+-- run as users run them, and the check that a spec leaves nothing behind.
+
+local artel = require "artel"
+local program = require "spec.program"
+local uv = require "luv"
+
+local helper = {}
+
+--- No wait in a spec takes longer, in seconds; far more than anything needs.
+helper.TIMEOUT = 30
+
+--- Whether this process is slow and large since something watches its memory.
+helper.isWatched = (os.getenv "ARTEL_SANITIZED" or os.getenv "ARTEL_VALGRIND") ~= nil
+
+helper.ENCODINGS = { "msgpack", "json" }
+
+-- ---- what a spec may leave behind ----
+
+function helper.countDescriptors()
+  local count = 0
+  local folder = assert(uv.fs_scandir "/proc/self/fd")
+  while uv.fs_scandir_next(folder) do count = count + 1 end
+  return count
+end
+
+--- Process ids of the children of a process, zombies among them.
+---@param pid? integer this process by default
+---@return integer[]
+function helper.children(pid)
+  pid = pid or uv.os_getpid()
+  local list = {}
+  local file = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
+  if not file then return list end
+  for child in file:read("a"):gmatch "%d+" do list[#list + 1] = math.tointeger(child) end
+  file:close()
+  return list
+end
+
+program.run { "true" } -- luv opens descriptors for good with the first child of its own
+
+local function settle()
+  uv.run "nowait" -- closing handles end in the loop; its own descriptors come with it
+  collectgarbage()
+  collectgarbage()
+  uv.run "nowait"
+end
+
+--- To be called in a describe(): each of its specs must close what it opens.
+function helper.leaveNothing(busted)
+  local descriptors
+  busted.before_each(function()
+    settle()
+    descriptors = helper.countDescriptors()
+  end)
+  busted.after_each(function()
+    settle()
+    local children = helper.children()
+    assert(#children == 0, "children are left: " .. table.concat(children, " "))
+    local left = helper.countDescriptors() - descriptors
+    assert(left == 0, ("%d descriptors too many are open"):format(left))
+  end)
+end
+
+-- ---- things to close ----
+
+--- A folder that goes away with its variable: `local folder <close> = helper.folder()`.
+---@return { path: string }
+function helper.folder()
+  return setmetatable({ path = program.makeFolder() },
+    { __close = function(self) program.removeFolder(self.path) end })
+end
+
+---@return string text
+function helper.read(path)
+  local file <close> = assert(io.open(path))
+  return file:read "a"
+end
+
+function helper.write(path, text)
+  local file <close> = assert(io.open(path, "w"))
+  assert(file:write(text))
+end
+
+--- Two connected channels that are closed with their variable.
+---@return { left: artel.Channel, right: artel.Channel }
+function helper.pair(channelFactory)
+  local left, right = artel.channelPair(channelFactory)
+  return setmetatable({ left = left, right = right }, { __close = function()
+    left:close()
+    right:close()
+  end })
+end
+
+-- ---- workers ----
+
+--- The path of an implementation in spec/fixtures.
+function helper.fixture(name) return ("%s/spec/fixtures/%s.lua"):format(program.top, name) end
+
+--- A worker whose implementation is the value of a Lua expression.
+---@param options? table of the profile; what the worker prints goes nowhere by default
+---@return artel.Worker
+function helper.worker(expression, options)
+  options = options or {}
+  options.outputPath = options.outputPath or "/dev/null"
+  return assert(artel.WorkerFactory.new(options):createWorkerWithExpression(expression))
+end
+
+--- A raw implementation whose run() is the text.
+function helper.raw(body) return ("{ run = function(self, channel) %s end }"):format(body) end
+
+--- Runs a Lua script to its end in a fresh lua5.4, in a folder of its own.
+---@param text string
+---@param options? { environment: table?, arguments: string[]? }
+---@return spec.ProgramResult
+function helper.script(text, options)
+  options = options or {}
+  local folder <close> = helper.folder()
+  local path = folder.path .. "/script.lua"
+  helper.write(path, text)
+  return program.run({ "lua5.4", path, table.unpack(options.arguments or {}) },
+    { folder = folder.path, environment = options.environment })
+end
+
+--- Calls `probe` until it answers something true, and answers that; for what no event tells.
+function helper.eventually(probe)
+  local deadline = uv.hrtime() + helper.TIMEOUT * 1e9
+  while uv.hrtime() < deadline do
+    local answer = probe()
+    if answer then return answer end
+    uv.sleep(2)
+  end
+  error("it did not come to pass within " .. helper.TIMEOUT .. " s", 2)
+end
+
+--- Whether there is a process with this number that has not ended.
+function helper.isAlive(pid)
+  local file = io.open(("/proc/%d/stat"):format(pid))
+  if not file then return false end
+  local state = file:read("a"):match "^%d+ %(.*%) (%a)"
+  file:close()
+  return state ~= nil and state ~= "Z" and state ~= "X"
+end
+
+--- Runs `fn` in artel.async to its end; what it raises is raised.
+function helper.await(fn, ...)
+  return artel.async(fn, ...):await(helper.TIMEOUT)
+end
+
+--- Checks that `fn` raises what is expected, and names the line from which it was called here.
+function helper.raisesHere(expected, fn)
+  local ok, err = pcall(fn)
+  assert(not ok, "nothing was raised; expected: " .. expected)
+  err = tostring(err)
+  assert(err:find(expected, 1, true), "raised: " .. err)
+  local here = debug.getinfo(2, "S").short_src
+  assert(err:sub(1, #here + 1) == here .. ":", "raised elsewhere: " .. err)
+end
+
+return helper

@@ -1,0 +1,146 @@
+-- SPDX-License-Identifier: Apache-2.0
+local artel = require "artel"
+local core = require "artel.core"
+local helper = require "spec.helper"
+
+local TIMEOUT = helper.TIMEOUT
+
+describe("artel.select", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  -- Everything that holds for a script holds for a coroutine under a loop.
+  local WAYS = {
+    ["in a script"] = function(fn) fn() end,
+    ["in artel.async"] = helper.await,
+  }
+  for way, run in pairs(WAYS) do
+    describe(way, function()
+      it("answers those that have a message, in the order of the list", function()
+        local one <close> = helper.pair()
+        local a, b = one.left, one.right
+        local two <close> = helper.pair()
+        local c, d = two.left, two.right
+        local three <close> = helper.pair()
+        local e = three.left
+        run(function()
+          b:sendMessage "for a"
+          d:sendMessage "for c"
+          assert.same({ c, a }, artel.select({ c, e, a }, TIMEOUT))
+          assert.equal("for a", a:receiveMessage(0))
+          assert.same({ c }, artel.select({ a, c, e }, TIMEOUT))
+          assert.equal("for c", c:receiveMessage(0))
+        end)
+      end)
+
+      it("sees a message that is already in the buffer", function()
+        local one <close> = helper.pair()
+        local a, b = one.left, one.right
+        run(function()
+          for n = 1, 3 do b:sendMessage(n) end
+          for n = 1, 3 do
+            assert.same({ a }, artel.select({ a }, TIMEOUT))
+            assert.equal(n, a:receiveMessage(0))
+          end
+          local ready, err = artel.select({ a }, 0)
+          assert.is_nil(ready)
+          assert.equal("timeout", err.kind)
+        end)
+      end)
+
+      it("counts the end of a channel as something to receive", function()
+        local one <close> = helper.pair()
+        local a, b = one.left, one.right
+        local two <close> = helper.pair()
+        local c = two.left
+        run(function()
+          b:close()
+          assert.same({ a }, artel.select({ c, a }, TIMEOUT))
+          assert.same({ a }, artel.select({ c, a }))
+          local message, err = a:receiveMessage(0)
+          assert.is_nil(message)
+          assert.equal("closed", err.kind)
+        end)
+      end)
+
+      it("waits as long as it is told to", function()
+        local one <close> = helper.pair()
+        local a = one.left
+        run(function()
+          for _, timeout in ipairs { 0, 0.01 } do
+            local began = core.now()
+            local ready, err = artel.select({ a }, timeout)
+            assert.is_nil(ready)
+            assert.equal("timeout", err.kind)
+            assert.is_true(core.now() - began >= timeout)
+          end
+        end)
+      end)
+
+      it("tells of the worker that died, and not of the one that lives", function()
+        local dying <close> = helper.worker(helper.raw "channel:receiveMessage() os.exit(3)")
+        local living <close> = helper.worker(helper.raw "channel:receiveMessage()")
+        run(function()
+          dying:sendMessage "now"
+          assert.same({ dying }, artel.select({ living, dying }, TIMEOUT))
+          local message, err = dying:receiveMessage(0)
+          assert.is_nil(message)
+          assert.equal(3, err.exitCode)
+        end)
+      end)
+
+      it("sends what is queued meanwhile", function()
+        local worker <close> = helper.worker(helper.raw
+          "for m in channel:messages() do channel:sendMessage(#m) end")
+        run(function()
+          worker:sendMessage(("x"):rep(4 << 20))
+          assert.same({ worker }, artel.select({ worker }, TIMEOUT))
+          assert.equal(4 << 20, worker:receiveMessage(0))
+        end)
+      end)
+    end)
+  end
+
+  it("does not hold up other coroutines, nor take messages from them", function()
+    local one <close> = helper.pair()
+    local a, b = one.left, one.right
+    local two <close> = helper.pair()
+    local c, d = two.left, two.right
+    local selected = artel.async(function() return artel.select { a, c } end)
+    local receiver = artel.async(function() return a:receiveMessage() end)
+    b:sendMessage "for the receiver"
+    assert.equal("for the receiver", receiver:await(TIMEOUT))
+    assert.is_false(selected:isDone())
+    d:sendMessage "for select"
+    assert.same({ c }, selected:await(TIMEOUT))
+  end)
+
+  it("ends when one of its channels is closed meanwhile", function()
+    local one <close> = helper.pair()
+    local a = one.left
+    local two <close> = helper.pair()
+    local c = two.left
+    local selected = artel.async(function() return artel.select { a, c } end)
+    c:close()
+    local ready, err = selected:await(TIMEOUT)
+    assert.is_nil(ready)
+    assert.equal("closed", err.kind)
+  end)
+
+  it("can be cancelled and leaves nothing behind at the channels", function()
+    local one <close> = helper.pair()
+    local a, b = one.left, one.right
+    local selected = artel.async(function() return artel.select { a } end)
+    selected:cancel()
+    local ready, err = selected:await(TIMEOUT)
+    assert.is_nil(ready)
+    assert.equal("cancelled", err.kind)
+    b:sendMessage "still there"
+    assert.equal("still there", a:receiveMessage(TIMEOUT))
+  end)
+
+  it("raises for what is no list of channels, where it was called", function()
+    for _, list in ipairs { {}, { 1 }, { io.stderr }, "channels" } do
+      helper.raisesHere("bad argument #1 to 'select'", function() artel.select(list) end)
+    end
+  end)
+end)
