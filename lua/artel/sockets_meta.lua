@@ -21,6 +21,11 @@ function sockets.number(descriptor) end
 ---@param descriptor artel.core.Descriptor
 function sockets.close(descriptor) end
 
+--- The number is the caller's from then on.
+---@param descriptor artel.core.Descriptor
+---@return integer
+function sockets.release(descriptor) end
+
 --- What to try in turn; nil when a name server must be asked for the host first: then
 --- `number` is each of its answers.
 ---@param address string
@@ -43,6 +48,11 @@ function sockets.connect(address, timeout) end
 ---@return artel.core.Descriptor|false|nil descriptor false: the worker is too busy now
 ---@return boolean|artel.Error connected
 function sockets.connectBegin(candidate) end
+
+---@param descriptor artel.core.Descriptor
+---@return artel.core.Descriptor? watch readable once the connection is decided
+---@return artel.Error? err
+function sockets.connectWatch(descriptor) end
 
 --- Once the descriptor is writable.
 ---@param descriptor artel.core.Descriptor
@@ -98,6 +108,9 @@ function sockets.userId(name) end
 
 ---@return boolean the greetings, where there are any, are done
 function sockets.isStarted(channel) end
+
+--- What the peer still sends is not looked at any more.
+function sockets.discardInput(channel) end
 
 --- Gives the memory of empty buffers back.
 function sockets.trim(channel) end
