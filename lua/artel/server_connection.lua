@@ -153,8 +153,10 @@ local function explain(connection, err)
   connection:log("%s", err.message)
   connection.tally.errors = connection.tally.errors + 1
   local encoding = connection.server.channelOptions.encoding
+  local isStranger = not (encoding == "json" and connection.hasSpoken
+    or encoding ~= "json" and connection.greeted)
   local text = ("this worker speaks %s: %s"):format(encoding, err.message)
-  local bytes = not connection.hasSpoken and rejection(encoding, text, err.message)
+  local bytes = isStranger and rejection(encoding, text, err.message)
   if bytes then
     sockets.putBytes(connection.channel, bytes)
   else
