@@ -110,6 +110,19 @@ end
 --- A raw implementation whose run() is the text.
 function helper.raw(body) return ("{ run = function(self, channel) %s end }"):format(body) end
 
+--- For a raw implementation: starts a child that keeps the channel open and lasts longer than
+--- any spec, sends its process id, and goes on at the next message.
+helper.KEEPS_OPEN = [[
+  local _, pid = require "luv".spawn("sleep", { args = { "1000" }, stdio = { nil, nil, nil, 3 } })
+  channel:sendMessage(pid)
+  channel:receiveMessage() ]]
+
+--- A process that is killed with its variable.
+---@return { pid: integer }
+function helper.killed(pid)
+  return setmetatable({ pid = pid }, { __close = function() uv.kill(pid, "sigkill") end })
+end
+
 --- Runs a Lua script to its end in a fresh lua5.4, in a folder of its own.
 ---@param text string
 ---@param options? { environment: table?, arguments: string[]? }
