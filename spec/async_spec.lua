@@ -116,6 +116,18 @@ describe("artel.async", function()
     assert.equal("cancelled", select(2, cancelled:await()).kind)
   end)
 
+  it("gives a message to the canceller and not to the cancelled, at the same moment", function()
+    local pair <close> = helper.pair()
+    local left, right = pair.left, pair.right
+    local cancelled = artel.async(function() return left:receiveMessage() end)
+    helper.await(function()
+      cancelled:cancel()
+      right:sendMessage "for who still waits"
+      assert.equal("for who still waits", left:receiveMessage(TIMEOUT))
+    end)
+    assert.equal("cancelled", select(2, cancelled:await()).kind)
+  end)
+
   it("ends a cancelled task at its wait, and lets it clean up with further waits", function()
     local both <close> = helper.pair()
     local left, right = both.left, both.right
