@@ -244,6 +244,15 @@ static int append_string(lua_State *L, struct artel_buffer *out)
     return artel_buffer_append(out, bytes, len);
 }
 
+/* Start-up frames are between artel and artel: the profile's limits are not for them. */
+static const struct artel_codec_limits *limits_for(const struct artel_channel_box *box,
+                                                   enum artel_frame_kind kind)
+{
+    bool is_report = kind == ARTEL_FRAME_READY || kind == ARTEL_FRAME_FAILED ||
+                     kind == ARTEL_FRAME_PROFILE;
+    return is_report ? &ARTEL_CODEC_DEFAULT_LIMITS : &box->limits;
+}
+
 int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uint32_t id,
                     int index)
 {
@@ -261,7 +270,7 @@ int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uin
     } else if (index != 0) {
         status = artel_channel_send_encoding(box->channel) == ARTEL_JSON
                      ? artel_json_encode(L, index, out, &box->limits)
-                     : artel_msgpack_encode(L, index, out, &box->limits);
+                     : artel_msgpack_encode(L, index, out, limits_for(box, kind));
         explained = status < 0;
     }
     if (status == 0) {
@@ -297,10 +306,10 @@ static int decode_in_place(lua_State *L, struct artel_channel_box *box,
                            const struct artel_frame *frame)
 {
     box->decoding = L; /* collects garbage: see artel_check_open_box */
-    int status =
-        artel_channel_frame_encoding(box->channel) == ARTEL_JSON
-            ? artel_json_decode(L, frame->body, frame->body_len, &box->limits)
-            : artel_msgpack_decode(L, frame->body, frame->body_len, &box->limits);
+    int status = artel_channel_frame_encoding(box->channel) == ARTEL_JSON
+                     ? artel_json_decode(L, frame->body, frame->body_len, &box->limits)
+                     : artel_msgpack_decode(L, frame->body, frame->body_len,
+                                            limits_for(box, frame->kind));
     box->decoding = NULL;
     artel_channel_consume(box->channel);
     return status;

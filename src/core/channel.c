@@ -17,6 +17,9 @@
 #define READ_LEN_MIN ((size_t)512) /* a shared worker may have thousands of channels */
 #define READ_LEN_MAX ((size_t)256 * 1024)
 
+/* Profiles and start-up reports may be this long, whatever limits the profile sets. */
+#define REPORT_LEN_MAX ((size_t)64 * 1024 * 1024)
+
 /* What a direction carries next. */
 enum phase {
     PHASE_GREETING, /* receiving only: the four bytes are not all in yet */
@@ -59,15 +62,16 @@ static void start_reader(struct artel_channel *channel)
 {
     enum artel_encoding encoding = channel->options.encoding;
     uint32_t accepts = channel->options.accepts;
+    size_t max_len = channel->options.max_message_len;
     if (channel->in_phase == PHASE_REPORT) {
         encoding = ARTEL_MSGPACK;
+        max_len = REPORT_LEN_MAX;
         accepts = channel->options.start == ARTEL_START_HOST
                       ? ARTEL_FRAME_BIT(ARTEL_FRAME_PROFILE)
                       : ARTEL_FRAME_BIT(ARTEL_FRAME_READY) |
                             ARTEL_FRAME_BIT(ARTEL_FRAME_FAILED);
     }
-    artel_frame_reader_init(&channel->reader, encoding, channel->options.max_message_len,
-                            accepts);
+    artel_frame_reader_init(&channel->reader, encoding, max_len, accepts);
 }
 
 int artel_channel_put_bytes(struct artel_channel *channel, const void *bytes, size_t len)
@@ -136,7 +140,9 @@ void artel_channel_set_limits(struct artel_channel *channel, size_t max_message_
 {
     channel->options.max_message_len = max_message_len;
     channel->options.max_queued_len = max_queued_len;
-    channel->reader.max_len = max_message_len;
+    if (channel->in_phase == PHASE_FRAMES) {
+        channel->reader.max_len = max_message_len;
+    }
 }
 
 void artel_channel_set_accepts(struct artel_channel *channel, uint32_t accepts)
@@ -333,7 +339,8 @@ bool artel_channel_input_ended(const struct artel_channel *channel)
 
 void artel_channel_discard_input(struct artel_channel *channel)
 {
-    static const int ROUNDS_MAX = 256; /* a peer that never stops sending must not hold us */
+    static const int ROUNDS_MAX =
+        256; /* a peer that never stops sending must not hold us */
     uint8_t scratch[16384];
     for (int i = 0; i < ROUNDS_MAX && channel->in_end == 0; i++) {
         if (channel->transport->ops->read(channel->transport, scratch, sizeof scratch,
@@ -423,17 +430,25 @@ static int close_envelope(struct artel_channel *channel, size_t body_len)
     return artel_buffer_append(out, behind, strlen(behind));
 }
 
+/* Whether a frame of so many bytes may be queued behind what is queued already. */
+static bool fits_queue(const struct artel_channel *channel, size_t frame_len)
+{
+    size_t most = channel->options.max_queued_len;
+    return channel->queued_len == 0 || channel->out_phase == PHASE_REPORT ||
+           (frame_len <= most && channel->queued_len <= most - frame_len);
+}
+
 int artel_channel_frame_end(struct artel_channel *channel)
 {
     struct artel_buffer *out = &channel->out;
     size_t body_len = artel_buffer_len(out) - channel->body_at;
-    int status = body_len > channel->options.max_message_len
-                     ? ARTEL_E_OVERSIZE
-                     : close_envelope(channel, body_len);
+    size_t max_len = channel->out_phase == PHASE_REPORT
+                         ? REPORT_LEN_MAX
+                         : channel->options.max_message_len;
+    int status =
+        body_len > max_len ? ARTEL_E_OVERSIZE : close_envelope(channel, body_len);
     size_t frame_len = artel_buffer_len(out) - channel->queued_len;
-    if (status == 0 && channel->queued_len > 0 &&
-        (frame_len > channel->options.max_queued_len ||
-         channel->queued_len > channel->options.max_queued_len - frame_len)) {
+    if (status == 0 && !fits_queue(channel, frame_len)) {
         status = ARTEL_E_OVERLOADED;
     }
     if (status < 0) {

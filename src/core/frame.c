@@ -139,6 +139,9 @@ static size_t blank_len(const uint8_t *data, size_t len)
     return at;
 }
 
+/* What an envelope adds to a body; the limit is on the body. */
+#define ENVELOPE_LEN_MAX 64
+
 static int next_json(struct artel_frame_reader *reader, const uint8_t *data, size_t len,
                      bool at_end, struct artel_frame *frame)
 {
@@ -153,7 +156,8 @@ static int next_json(struct artel_frame_reader *reader, const uint8_t *data, siz
         found = 1;
     }
     size_t blank = blank_len(data, text_len);
-    if (text_len - blank > reader->max_len) {
+    if (text_len - blank > reader->max_len &&
+        text_len - blank - reader->max_len > ENVELOPE_LEN_MAX) {
         return fail(reader, ARTEL_E_OVERSIZE);
     }
     if (found == 0) {
@@ -174,6 +178,9 @@ static int next_json(struct artel_frame_reader *reader, const uint8_t *data, siz
     }
     if (!(reader->accepts & ARTEL_FRAME_BIT(frame->kind))) {
         return fail(reader, ARTEL_E_PROTOCOL);
+    }
+    if (frame->body_len > reader->max_len && frame->kind != ARTEL_FRAME_ERROR) {
+        return fail(reader, ARTEL_E_OVERSIZE);
     }
     return 1;
 }

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Channels fed by a transport that gives bytes in whatever portions a test wants. */
+#include "channel.h"
+
+#include "error.h"
+#include "test.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+
+#define ACCEPTS                                                                          \
+    (ARTEL_FRAME_BIT(ARTEL_FRAME_MESSAGE) | ARTEL_FRAME_BIT(ARTEL_FRAME_REQUEST) |       \
+     ARTEL_FRAME_BIT(ARTEL_FRAME_RESPONSE) | ARTEL_FRAME_BIT(ARTEL_FRAME_ERROR) |        \
+     ARTEL_FRAME_BIT(ARTEL_FRAME_CANCEL))
+
+/* ---- a transport in memory ---- */
+
+struct script {
+    struct artel_transport base;
+    const uint8_t *input;
+    size_t len;
+    size_t at;
+    size_t portion;   /* most bytes of one read */
+    size_t available; /* reads stop here, as if more were still on its way */
+    bool ends;        /* behind the input is the end, and not silence */
+    uint8_t sent[4096];
+    size_t sent_len;
+    size_t room;     /* bytes that the next write takes */
+    int write_error; /* 0, or what every write answers */
+};
+
+static ssize_t script_read(struct artel_transport *self, void *into, size_t len,
+                           bool block)
+{
+    struct script *script = (struct script *)self;
+    (void)block;
+    size_t stop = script->available < script->len ? script->available : script->len;
+    size_t count = stop - script->at;
+    if (count == 0) {
+        return script->ends && script->at == script->len ? ARTEL_E_EOF : -EAGAIN;
+    }
+    count = count < script->portion ? count : script->portion;
+    count = count < len ? count : len;
+    memcpy(into, script->input + script->at, count);
+    script->at += count;
+    return (ssize_t)count;
+}
+
+static ssize_t script_writev(struct artel_transport *self, const struct iovec *parts,
+                             int count)
+{
+    struct script *script = (struct script *)self;
+    CHECK_INT(1, count);
+    if (script->write_error != 0) {
+        return script->write_error;
+    }
+    size_t taken = parts[0].iov_len < script->room ? parts[0].iov_len : script->room;
+    CHECK(script->sent_len + taken <= sizeof script->sent);
+    memcpy(script->sent + script->sent_len, parts[0].iov_base, taken);
+    script->sent_len += taken;
+    script->room -= taken;
+    return (ssize_t)taken;
+}
+
+static bool script_arm(struct artel_transport *self, bool want_read, bool want_write,
+                       short *events)
+{
+    (void)self;
+    *events = (short)((want_read ? POLLIN : 0) | (want_write ? POLLOUT : 0));
+    return false;
+}
+
+static int script_shutdown(struct artel_transport *self)
+{
+    (void)self;
+    return 0;
+}
+
+static void script_free(struct artel_transport *self)
+{
+    (void)self; /* the test's own variable */
+}
+
+static const struct artel_transport_ops OPS = {"script",   script_read,     script_writev,
+                                               script_arm, script_shutdown, script_free};
+
+static void script_init(struct script *script, const void *input, size_t len)
+{
+    memset(script, 0, sizeof *script);
+    script->base.ops = &OPS;
+    script->base.fd = -1;
+    script->input = input;
+    script->len = len;
+    script->portion = SIZE_MAX;
+    script->available = SIZE_MAX;
+    script->ends = true;
+    script->room = SIZE_MAX;
+}
+
+static struct artel_channel *open_channel(struct script *script,
+                                          enum artel_encoding encoding,
+                                          enum artel_channel_start start)
+{
+    struct artel_channel_options options = {.encoding = encoding,
+                                            .start = start,
+                                            .accepts = ACCEPTS,
+                                            .max_message_len = 100,
+                                            .max_queued_len = 1000};
+    struct artel_channel *channel = NULL;
+    CHECK_INT(0, artel_channel_new(&channel, &script->base, &options));
+    return channel;
+}
+
+/* Reads until a frame is there (1), or the input is silent (0), or the stream ends. */
+static int next(struct artel_channel *channel, struct artel_frame *frame)
+{
+    for (;;) {
+        int found = artel_channel_next(channel, frame);
+        if (found != 0) {
+            return found;
+        }
+        if (artel_channel_fill(channel, false) == 0) {
+            return 0;
+        }
+    }
+}
+
+static void check_body(const struct artel_frame *frame, const char *expected)
+{
+    CHECK_INT((long long)strlen(expected), (long long)frame->body_len);
+    CHECK(memcmp(frame->body, expected, frame->body_len) == 0);
+}
+
+/* ---- both encodings, however the bytes are cut ---- */
+
+/* Three frames: "one", a request 7 with "two", and "three". */
+static const char PACKED[] = "\0\0\0\4\0\0\0\0\0\xa3one"
+                             "\0\0\0\4\1\0\0\0\7\xa3two"
+                             "\0\0\0\6\0\0\0\0\0\xa5three";
+static const char LINES[] =
+    "\"one\"\n {\"_request_\":7,\n\"body\":\"two\"}\r\n\n\"three\"";
+
+struct stream {
+    enum artel_encoding encoding;
+    const char *bytes;
+    size_t len;
+    const char *bodies[3];
+};
+
+static const struct stream STREAMS[] = {
+    {ARTEL_MSGPACK, PACKED, sizeof PACKED - 1, {"\xa3one", "\xa3two", "\xa5three"}},
+    {ARTEL_JSON, LINES, sizeof LINES - 1, {"\"one\"", "\"two\"", "\"three\""}},
+};
+#define STREAM_COUNT (sizeof STREAMS / sizeof *STREAMS)
+
+static void check_frames(struct artel_channel *channel, const struct stream *stream)
+{
+    static const enum artel_frame_kind KINDS[] = {
+        ARTEL_FRAME_MESSAGE, ARTEL_FRAME_REQUEST, ARTEL_FRAME_MESSAGE};
+    for (int i = 0; i < 3; i++) {
+        struct artel_frame frame;
+        CHECK_INT(1, next(channel, &frame));
+        CHECK_INT(KINDS[i], frame.kind);
+        CHECK_INT(i == 1 ? 7 : 0, frame.id);
+        check_body(&frame, stream->bodies[i]);
+        CHECK_INT(1, artel_channel_next(channel, &frame)); /* the same until consumed */
+        check_body(&frame, stream->bodies[i]);
+        artel_channel_consume(channel);
+    }
+    struct artel_frame frame;
+    CHECK_INT(ARTEL_E_EOF, next(channel, &frame));
+    CHECK_INT(ARTEL_E_EOF, next(channel, &frame)); /* sticks */
+}
+
+static void any_portion_gives_the_same_frames(void)
+{
+    for (size_t i = 0; i < STREAM_COUNT; i++) {
+        for (size_t portion = 1; portion <= STREAMS[i].len; portion++) {
+            struct script script;
+            script_init(&script, STREAMS[i].bytes, STREAMS[i].len);
+            script.portion = portion;
+            struct artel_channel *channel =
+                open_channel(&script, STREAMS[i].encoding, ARTEL_START_PLAIN);
+            check_frames(channel, &STREAMS[i]);
+            artel_channel_free(channel);
+        }
+    }
+}
+
+/* How many of the three frames are complete within so many bytes, at the end of input. */
+static int frames_within(const struct stream *stream, size_t cut)
+{
+    struct script script;
+    script_init(&script, stream->bytes, cut);
+    struct artel_channel *channel =
+        open_channel(&script, stream->encoding, ARTEL_START_PLAIN);
+    struct artel_frame frame;
+    int count = 0;
+    int found;
+    while ((found = next(channel, &frame)) == 1) {
+        check_body(&frame, stream->bodies[count++]);
+        artel_channel_consume(channel);
+    }
+    CHECK_INT(ARTEL_E_EOF, found);
+    artel_channel_free(channel);
+    return count;
+}
+
+static void a_cut_at_any_offset_gives_whole_frames_and_the_end(void)
+{
+    for (size_t i = 0; i < STREAM_COUNT; i++) {
+        int before = 0;
+        for (size_t cut = 0; cut <= STREAMS[i].len; cut++) {
+            int count = frames_within(&STREAMS[i], cut);
+            CHECK(count == before || count == before + 1);
+            before = count;
+        }
+        CHECK_INT(3, before);
+    }
+}
+
+static void silence_in_the_middle_is_no_end(void)
+{
+    for (size_t i = 0; i < STREAM_COUNT; i++) {
+        for (size_t stop = 0; stop < STREAMS[i].len; stop++) {
+            struct script script;
+            script_init(&script, STREAMS[i].bytes, STREAMS[i].len);
+            script.available = stop;
+            struct artel_channel *channel =
+                open_channel(&script, STREAMS[i].encoding, ARTEL_START_PLAIN);
+            struct artel_frame frame;
+            (void)next(channel, &frame);
+            script.available = SIZE_MAX;
+            check_frames(channel, &STREAMS[i]);
+            artel_channel_free(channel);
+        }
+    }
+}
+
+static void a_bare_number_is_whole_at_the_end(void)
+{
+    struct script script;
+    script_init(&script, "12", 2);
+    struct artel_channel *channel = open_channel(&script, ARTEL_JSON, ARTEL_START_PLAIN);
+    struct artel_frame frame;
+    CHECK_INT(1, next(channel, &frame));
+    check_body(&frame, "12");
+    artel_channel_free(channel);
+}
+
+/* ---- what must not come ---- */
+
+/* The answer for input that is no stream of frames; the fault must quote `shown`. */
+static void check_fault(enum artel_encoding encoding, enum artel_channel_start start,
+                        const char *input, size_t len, int expected, const char *shown)
+{
+    struct script script;
+    script_init(&script, input, len);
+    script.ends = false;
+    struct artel_channel *channel = open_channel(&script, encoding, start);
+    struct artel_frame frame;
+    CHECK_INT(expected, next(channel, &frame));
+    CHECK_INT(expected, next(channel, &frame));
+    if (shown != NULL) {
+        CHECK(strstr(artel_channel_fault(channel), shown) != NULL);
+    }
+    artel_channel_free(channel);
+}
+
+#define FAULT(encoding, start, input, expected, shown)                                   \
+    check_fault(encoding, start, input, sizeof(input) - 1, expected, shown)
+
+static void garbage_is_refused_and_quoted(void)
+{
+    FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "a print that went wrong\n", ARTEL_E_PROTOCOL,
+          "a print that went");
+    FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "print\n", ARTEL_E_PROTOCOL, "print\\x0a");
+    FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\1\13\0\0\0\0", ARTEL_E_PROTOCOL,
+          "\\x0b"); /* a kind that does not exist */
+    FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\1\7\0\0\0\0", ARTEL_E_PROTOCOL,
+          NULL); /* one that may not come in this direction */
+    FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\1\11\0\0\0\1\1", ARTEL_E_PROTOCOL,
+          NULL); /* cancel carries nil and nothing else */
+    FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_request_\":-1,\"body\":1}",
+          ARTEL_E_PROTOCOL, "_request_");
+    FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_request_\":1}", ARTEL_E_PROTOCOL, NULL);
+    FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_request_\":1,\"_request_\":1,\"body\":1}",
+          ARTEL_E_PROTOCOL, NULL);
+}
+
+static void a_wrong_greeting_is_refused_at_its_first_wrong_byte(void)
+{
+    static const enum artel_channel_start STARTS[] = {
+        ARTEL_START_MASTER, ARTEL_START_HOST, ARTEL_START_CLIENT, ARTEL_START_SERVER};
+    for (size_t i = 0; i < sizeof STARTS / sizeof *STARTS; i++) {
+        FAULT(ARTEL_MSGPACK, STARTS[i], "ATL", 0, NULL);
+        FAULT(ARTEL_MSGPACK, STARTS[i], "ATL2", ARTEL_E_PROTOCOL, "ATL2");
+        FAULT(ARTEL_MSGPACK, STARTS[i], "B", ARTEL_E_PROTOCOL, "B");
+        FAULT(ARTEL_MSGPACK, STARTS[i], "{\"a\":1}\n", ARTEL_E_PROTOCOL, "{");
+    }
+}
+
+static void a_length_over_the_limit_is_refused_when_it_is_announced(void)
+{
+    FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\145\0\0\0\0\0", ARTEL_E_OVERSIZE,
+          NULL);
+    FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\377\377\377\377\0\0\0\0\0",
+          ARTEL_E_OVERSIZE, NULL);
+    FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\144\0\0\0\0\0", 0, NULL);
+    char text[200];
+    memset(text, 'x', sizeof text);
+    text[0] = '"';
+    check_fault(ARTEL_JSON, ARTEL_START_PLAIN, text, 101, 0,
+                NULL); /* may still be a body */
+    check_fault(ARTEL_JSON, ARTEL_START_PLAIN, text, 200, ARTEL_E_OVERSIZE, NULL);
+    text[100] = '"';
+    check_fault(ARTEL_JSON, ARTEL_START_PLAIN, text, 101, ARTEL_E_OVERSIZE, NULL);
+}
+
+static void the_limit_is_on_the_body_and_not_on_its_envelope(void)
+{
+    char text[200];
+    int before = snprintf(text, sizeof text, "{\"_request_\":4294967295,\"body\":\"");
+    memset(text + before, 'x', 98);
+    memcpy(text + before + 98, "\"}\n", 3);
+    struct script script;
+    script_init(&script, text, (size_t)before + 101);
+    struct artel_channel *channel = open_channel(&script, ARTEL_JSON, ARTEL_START_PLAIN);
+    struct artel_frame frame;
+    CHECK_INT(1, next(channel, &frame));
+    CHECK_INT(100, frame.body_len);
+    CHECK_INT(4294967295, frame.id);
+    artel_channel_free(channel);
+}
+
+/* ---- start-up ---- */
+
+static void a_dedicated_start_goes_over_to_the_profiles_encoding(void)
+{
+    static const char INPUT[] = "ATL1"
+                                "\0\0\0\1\7\0\0\0\0\xc0"
+                                "\"a message\"\n";
+    for (size_t portion = 1; portion < sizeof INPUT; portion++) {
+        struct script script;
+        script_init(&script, INPUT, sizeof INPUT - 1);
+        script.portion = portion;
+        struct artel_channel *channel =
+            open_channel(&script, ARTEL_JSON, ARTEL_START_MASTER);
+        struct artel_frame frame;
+        CHECK_INT(1, next(channel, &frame));
+        CHECK_INT(ARTEL_FRAME_READY, frame.kind);
+        CHECK_INT(ARTEL_MSGPACK, artel_channel_frame_encoding(channel));
+        artel_channel_consume(channel);
+        CHECK_INT(1, next(channel, &frame));
+        check_body(&frame, "\"a message\"");
+        CHECK_INT(ARTEL_JSON, artel_channel_frame_encoding(channel));
+        artel_channel_free(channel);
+    }
+}
+
+/* Appends a frame with this body; 0 or why it was not taken. */
+static int put(struct artel_channel *channel, enum artel_frame_kind kind,
+               const char *body, size_t len)
+{
+    struct artel_buffer *out = artel_channel_frame_begin(channel, kind, 7);
+    CHECK(out != NULL);
+    CHECK_INT(0, artel_buffer_append(out, body, len));
+    return artel_channel_frame_end(channel);
+}
+
+static void a_profile_is_not_under_the_profiles_limits(void)
+{
+    struct script script;
+    script_init(&script, "", 0);
+    struct artel_channel *channel = open_channel(&script, ARTEL_JSON, ARTEL_START_MASTER);
+    static const char LONG[2000] = {0};
+    CHECK_INT(0, put(channel, ARTEL_FRAME_PROFILE, LONG, sizeof LONG));
+    CHECK_INT(1, artel_channel_flush(channel));
+    CHECK(memcmp(script.sent, "ATL1\0\0\7\320\12", 9) == 0);
+    CHECK_INT(ARTEL_E_OVERSIZE, put(channel, ARTEL_FRAME_MESSAGE, LONG, 101));
+    CHECK_INT(ARTEL_JSON, artel_channel_send_encoding(channel));
+    artel_channel_free(channel);
+}
+
+/* ---- sending ---- */
+
+static void every_kind_is_written_in_both_encodings(void)
+{
+    struct script script;
+    script_init(&script, "", 0);
+    struct artel_channel *channel = open_channel(&script, ARTEL_JSON, ARTEL_START_PLAIN);
+    CHECK_INT(0, put(channel, ARTEL_FRAME_MESSAGE, "1", 1));
+    CHECK_INT(0, put(channel, ARTEL_FRAME_REQUEST, "2", 1));
+    CHECK_INT(0, put(channel, ARTEL_FRAME_RESPONSE, "3", 1));
+    CHECK_INT(0, put(channel, ARTEL_FRAME_ERROR, "{\"kind\":\"remote\"}", 17));
+    CHECK_INT(0, put(channel, ARTEL_FRAME_CANCEL, "", 0));
+    CHECK_INT(1, artel_channel_flush(channel));
+    CHECK_STR("1\n{\"_request_\":7,\"body\":2}\n{\"_response_\":7,\"body\":3}\n"
+              "{\"_error_\":7,\"kind\":\"remote\"}\n{\"_cancel_\":7}\n",
+              (const char *)script.sent);
+    artel_channel_free(channel);
+
+    script_init(&script, "", 0);
+    channel = open_channel(&script, ARTEL_MSGPACK, ARTEL_START_PLAIN);
+    CHECK_INT(0, put(channel, ARTEL_FRAME_REQUEST, "\2", 1));
+    CHECK_INT(0, put(channel, ARTEL_FRAME_CANCEL, "", 0));
+    CHECK_INT(1, artel_channel_flush(channel));
+    static const char EXPECTED[] = "\0\0\0\1\1\0\0\0\7\2\0\0\0\1\11\0\0\0\7\xc0";
+    CHECK_INT(sizeof EXPECTED - 1, script.sent_len);
+    CHECK(memcmp(script.sent, EXPECTED, script.sent_len) == 0);
+    artel_channel_free(channel);
+}
+
+static void a_frame_that_is_given_up_leaves_no_byte(void)
+{
+    struct script script;
+    script_init(&script, "", 0);
+    struct artel_channel *channel = open_channel(&script, ARTEL_JSON, ARTEL_START_PLAIN);
+    CHECK_INT(0, put(channel, ARTEL_FRAME_MESSAGE, "1", 1));
+    struct artel_buffer *out = artel_channel_frame_begin(channel, ARTEL_FRAME_REQUEST, 1);
+    CHECK_INT(0, artel_buffer_append(out, "half", 4));
+    CHECK_INT(2, artel_channel_pending_len(channel));
+    CHECK_INT(1, artel_channel_flush(channel));
+    CHECK_INT(0, put(channel, ARTEL_FRAME_MESSAGE, "2", 1));
+    CHECK_INT(1, artel_channel_flush(channel));
+    CHECK_STR("1\n2\n", (const char *)script.sent);
+    artel_channel_free(channel);
+}
+
+static void a_peer_that_takes_little_gets_all_of_it_in_the_end(void)
+{
+    struct script script;
+    script_init(&script, "", 0);
+    struct artel_channel *channel = open_channel(&script, ARTEL_JSON, ARTEL_START_PLAIN);
+    CHECK_INT(0, put(channel, ARTEL_FRAME_MESSAGE, "12345", 5));
+    CHECK_INT(0, put(channel, ARTEL_FRAME_MESSAGE, "67890", 5));
+    for (size_t left = 12; left > 0; left--) {
+        CHECK_INT((long long)left, (long long)artel_channel_pending_len(channel));
+        script.room = 1;
+        CHECK_INT(left > 1 ? 0 : 1, artel_channel_flush(channel));
+    }
+    CHECK_STR("12345\n67890\n", (const char *)script.sent);
+    artel_channel_free(channel);
+}
+
+static void a_queue_has_room_for_one_frame_and_then_up_to_its_limit(void)
+{
+    struct script script;
+    script_init(&script, "", 0);
+    script.room = 0;
+    struct artel_channel *channel =
+        open_channel(&script, ARTEL_MSGPACK, ARTEL_START_PLAIN);
+    char body[100] = {0};
+    int frames = 0;
+    int status;
+    while ((status = put(channel, ARTEL_FRAME_MESSAGE, body, sizeof body)) == 0) {
+        frames++;
+    }
+    CHECK_INT(ARTEL_E_OVERLOADED, status);
+    CHECK_INT(9, frames); /* of 109 bytes, in 1,000 */
+    CHECK_INT(981, artel_channel_pending_len(channel));
+    CHECK_INT(0, put(channel, ARTEL_FRAME_MESSAGE, body, 10));
+    CHECK_INT(ARTEL_E_OVERLOADED, put(channel, ARTEL_FRAME_MESSAGE, body, 1));
+    artel_channel_free(channel);
+}
+
+static void a_peer_that_has_gone_is_told_at_every_flush(void)
+{
+    struct script script;
+    script_init(&script, "", 0);
+    script.write_error = -EPIPE;
+    struct artel_channel *channel = open_channel(&script, ARTEL_JSON, ARTEL_START_PLAIN);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(0, put(channel, ARTEL_FRAME_MESSAGE, "1", 1));
+        CHECK_INT(-EPIPE, artel_channel_flush(channel));
+        CHECK_INT(0, artel_channel_pending_len(channel));
+    }
+    short events = 0;
+    CHECK(!artel_channel_arm(channel, true, true, &events));
+    CHECK_INT(POLLIN, events);
+    artel_channel_free(channel);
+}
+
+int main(void)
+{
+    RUN(any_portion_gives_the_same_frames);
+    RUN(a_cut_at_any_offset_gives_whole_frames_and_the_end);
+    RUN(silence_in_the_middle_is_no_end);
+    RUN(a_bare_number_is_whole_at_the_end);
+    RUN(garbage_is_refused_and_quoted);
+    RUN(a_wrong_greeting_is_refused_at_its_first_wrong_byte);
+    RUN(a_length_over_the_limit_is_refused_when_it_is_announced);
+    RUN(the_limit_is_on_the_body_and_not_on_its_envelope);
+    RUN(a_dedicated_start_goes_over_to_the_profiles_encoding);
+    RUN(a_profile_is_not_under_the_profiles_limits);
+    RUN(every_kind_is_written_in_both_encodings);
+    RUN(a_frame_that_is_given_up_leaves_no_byte);
+    RUN(a_peer_that_takes_little_gets_all_of_it_in_the_end);
+    RUN(a_queue_has_room_for_one_frame_and_then_up_to_its_limit);
+    RUN(a_peer_that_has_gone_is_told_at_every_flush);
+    return 0;
+}
