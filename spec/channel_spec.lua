@@ -156,6 +156,25 @@ describe("a channel", function()
     assert.equal("good again", right:receiveMessage(TIMEOUT))
   end)
 
+  it("ends at what is no JSON, but not at JSON that Lua cannot hold", function()
+    local pair <close> = helper.pair "json"
+    local left, right = pair.left, pair.right
+    core.sockets.putBytes(left, '["\\ud800"] 99999999999999999999 {"a":1,"a":2} "good" [1 2] "lost"')
+    left:flush()
+    for _ = 1, 3 do
+      local message, err = right:receiveMessage(TIMEOUT)
+      assert.is_nil(message)
+      assert.equal("decode", err.kind)
+    end
+    assert.equal("good", right:receiveMessage(TIMEOUT))
+    for _ = 1, 2 do
+      local message, err = right:receiveMessage(TIMEOUT)
+      assert.is_nil(message)
+      assert.equal("protocol", err.kind)
+      assert.matches("neither a comma nor the end of an array", tostring(err))
+    end
+  end)
+
   it("queues at most so much for a peer that does not read", function()
     local left, right = core.pair { maxQueuedBytes = 200000 }
     local text, accepted = ("x"):rep(50000), 0
@@ -198,6 +217,36 @@ describe("a channel", function()
       assert.is_true(left:flush(TIMEOUT))
       assert.equal(4 << 20, reader:await(TIMEOUT))
     end)
+  end)
+
+  it("cannot be read by a finaliser that runs while it decodes", function()
+    local pair <close> = helper.pair()
+    local left, right = pair.left, pair.right
+    local big = {}
+    for n = 1, 20000 do big[n] = { "some text " .. n } end
+    left:sendMessage(big)
+    left:sendMessage(("x"):rep(1 << 20))
+    local refused, armed = 0, true
+    local function arm()
+      setmetatable({}, { __gc = function()
+        local ok, err = pcall(right.receiveMessage, right, 0)
+        if not ok then
+          refused = refused + 1
+          assert(err:find "in a finaliser")
+        end
+        if armed then arm() end
+      end })
+    end
+    arm()
+    local mode = collectgarbage "incremental"
+    collectgarbage("incremental", 1, 1000, 1)
+    collectgarbage()
+    local first = right:receiveMessage()
+    armed = false
+    collectgarbage(mode)
+    if type(first) == "table" then assert.same(big[20000], first[20000]) end
+    assert.is_true(refused > 0)
+    collectgarbage()
   end)
 
   it("may be closed twice, and then not be used", function()

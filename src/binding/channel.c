@@ -311,6 +311,9 @@ static int decode_in_place(lua_State *L, struct artel_channel_box *box,
                      : artel_msgpack_decode(L, frame->body, frame->body_len,
                                             limits_for(box, frame->kind));
     box->decoding = NULL;
+    if (status == ARTEL_E_PROTOCOL) {
+        artel_channel_break(box->channel, lua_tostring(L, -1));
+    }
     artel_channel_consume(box->channel);
     return status;
 }
@@ -331,8 +334,10 @@ int artel_box_take(lua_State *L, int box_index, const struct artel_frame *frame)
     if (status == 0) {
         return 1;
     }
-    return artel_push_failure(L, status == ARTEL_E_OVERSIZE ? "oversize" : "decode", 0,
-                              "%s", lua_tostring(L, -1));
+    const char *kind = status == ARTEL_E_OVERSIZE   ? "oversize"
+                       : status == ARTEL_E_PROTOCOL ? "protocol"
+                                                    : "decode";
+    return artel_push_failure(L, kind, 0, "%s", lua_tostring(L, -1));
 }
 
 /* ---- the fast paths ---- */

@@ -106,7 +106,7 @@ static int decode_array(struct artel_json_decoder *decoder)
             }
         } while (take(decoder, ','));
         if (!take(decoder, ']')) {
-            return artel_json_refuse(decoder, "neither a comma nor the end of an array");
+            return artel_json_break(decoder, "neither a comma nor the end of an array");
         }
     }
     store_elements(L, first, held);
@@ -141,14 +141,14 @@ static int decode_member(struct artel_json_decoder *decoder)
         return status;
     }
     if (!take(decoder, '"')) {
-        return artel_json_refuse(decoder, "no key where one is needed");
+        return artel_json_break(decoder, "no key where one is needed");
     }
     status = artel_json_decode_string(decoder);
     if (status < 0) {
         return status;
     }
     if (!take(decoder, ':')) {
-        return artel_json_refuse(decoder, "no colon behind a key");
+        return artel_json_break(decoder, "no colon behind a key");
     }
     return decode_value(decoder);
 }
@@ -186,7 +186,7 @@ static int decode_object(struct artel_json_decoder *decoder)
         }
     } while (take(decoder, ','));
     if (!take(decoder, '}')) {
-        return artel_json_refuse(decoder, "neither a comma nor the end of an object");
+        return artel_json_break(decoder, "neither a comma nor the end of an object");
     }
     decoder->depth--;
     return store_members(decoder, stored, held);
@@ -214,7 +214,7 @@ static int decode_literal(struct artel_json_decoder *decoder)
     } else if (take_word(decoder, "null", 4)) {
         lua_pushlightuserdata(L, NULL); /* artel.null */
     } else {
-        return artel_json_refuse(decoder, "no value where one is needed");
+        return artel_json_break(decoder, "no value where one is needed");
     }
     return 0;
 }
@@ -275,7 +275,7 @@ int artel_json_decode(lua_State *L, const uint8_t *data, size_t len,
     if (status == 0) {
         decoder.at = artel_json_skip_blank(decoder.at, decoder.end);
         if (decoder.at != decoder.end) {
-            status = artel_json_refuse(&decoder, "bytes behind the value");
+            status = artel_json_break(&decoder, "bytes behind the value");
         }
     }
     if (status < 0) {

@@ -27,7 +27,16 @@ static inline int artel_json_refuse(struct artel_json_decoder *decoder,
     return ARTEL_E_DECODE;
 }
 
-/* Both push one value, or answer what artel_json_refuse() does. */
+/* The same where it is no JSON at all: who sends that cannot be trusted to know where its
+ * next text begins. */
+static inline int artel_json_break(struct artel_json_decoder *decoder,
+                                   const char *complaint)
+{
+    decoder->complaint = complaint;
+    return ARTEL_E_PROTOCOL;
+}
+
+/* Both push one value, or answer what artel_json_refuse() or artel_json_break() does. */
 int artel_json_decode_string(
     struct artel_json_decoder *decoder); /* its quote was taken */
 int artel_json_decode_number(struct artel_json_decoder *decoder); /* nothing was taken */

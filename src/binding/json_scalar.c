@@ -27,7 +27,7 @@ static int find_quote(struct artel_json_decoder *decoder, bool *escaped)
         decoder->at = artel_json_skip_plain(decoder->at, decoder->end, true);
         size_t left = (size_t)(decoder->end - decoder->at);
         if (left == 0) {
-            return artel_json_refuse(decoder, "a string without end");
+            return artel_json_break(decoder, "a string without end");
         }
         uint8_t byte = *decoder->at;
         if (byte == '"') {
@@ -35,7 +35,7 @@ static int find_quote(struct artel_json_decoder *decoder, bool *escaped)
         }
         if (byte == '\\') {
             if (left < 2) {
-                return artel_json_refuse(decoder, "a string without end");
+                return artel_json_break(decoder, "a string without end");
             }
             *escaped = true;
             decoder->at++;
@@ -43,7 +43,7 @@ static int find_quote(struct artel_json_decoder *decoder, bool *escaped)
                 decoder->at++; /* anything else is looked at like the rest */
             }
         } else if (byte < 0x20) {
-            return artel_json_refuse(decoder, "a control character in a string");
+            return artel_json_break(decoder, "a control character in a string");
         } else {
             size_t len = artel_utf8_sequence_len(decoder->at, left);
             if (len == 0) {
@@ -215,7 +215,7 @@ static bool skip_fraction(struct artel_json_decoder *decoder)
 static int decode_float(struct artel_json_decoder *decoder, const uint8_t *begin)
 {
     if (!skip_fraction(decoder)) {
-        return artel_json_refuse(decoder, "a number without its digits");
+        return artel_json_break(decoder, "a number without its digits");
     }
     double value;
     int status = artel_number_parse_float(begin, (size_t)(decoder->at - begin), &value);
@@ -243,7 +243,7 @@ int artel_json_decode_number(struct artel_json_decoder *decoder)
         size = size * 10 + digit;
     }
     if (decoder->at == digits || (*digits == '0' && decoder->at - digits > 1)) {
-        return artel_json_refuse(decoder, "a wrong number");
+        return artel_json_break(decoder, "a wrong number");
     }
     if (is_next(decoder, '.') || is_next(decoder, 'e') || is_next(decoder, 'E')) {
         return decode_float(decoder, begin);

@@ -4,6 +4,7 @@
 #include "channel.h"
 
 #include "error.h"
+#include "json_bytes.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -155,14 +156,15 @@ void artel_channel_set_accepts(struct artel_channel *channel, uint32_t accepts)
 
 /* ---- receiving ---- */
 
-/* Writes the sentence of artel_channel_fault(): what came, quoted and escaped. */
-static void describe_fault(struct artel_channel *channel, const char *expected)
+/* Writes the sentence of artel_channel_fault(): what was wrong, and what came, quoted and
+ * escaped. */
+static void describe_fault(struct artel_channel *channel, const char *complaint)
 {
     static const size_t SHOWN =
         24; /* bytes of the culprit: enough to recognise a print */
     char *out = channel->fault;
     size_t room = sizeof channel->fault;
-    int used = snprintf(out, room, "expected %s, got \"", expected);
+    int used = snprintf(out, room, "%s, got \"", complaint);
     size_t at = used < 0 ? 0 : (size_t)used;
     size_t len = artel_buffer_len(&channel->in);
     const uint8_t *bytes = artel_buffer_head(&channel->in);
@@ -225,7 +227,7 @@ static int match_greeting(struct artel_channel *channel)
     /* Left in the queue until it is whole, so that a fault can quote it. */
     for (size_t i = 0; i < len && i < GREETING_LEN; i++) {
         if (bytes[i] != (uint8_t)GREETING[i]) {
-            describe_fault(channel, "the greeting ATL1");
+            describe_fault(channel, "expected the greeting ATL1");
             return channel->reader.failed = ARTEL_E_PROTOCOL;
         }
     }
@@ -254,8 +256,20 @@ static bool body_fits_kind(const struct artel_channel *channel,
     return frame->body_len == 1 && frame->body[0] == 0xc0;
 }
 
+/* White space between JSON texts must not pile up while no text comes. */
+static void skip_blank(struct artel_channel *channel)
+{
+    const uint8_t *head = artel_buffer_head(&channel->in);
+    const uint8_t *end = head + artel_buffer_len(&channel->in);
+    artel_buffer_consume(&channel->in, (size_t)(artel_json_skip_blank(head, end) - head));
+}
+
 static int look_for_frame(struct artel_channel *channel)
 {
+    if (channel->reader.encoding == ARTEL_JSON && channel->reader.scanned == 0 &&
+        artel_buffer_len(&channel->in) > 0) {
+        skip_blank(channel);
+    }
     struct artel_frame found;
     int status = artel_frame_reader_next(
         &channel->reader, artel_buffer_head(&channel->in), artel_buffer_len(&channel->in),
@@ -272,8 +286,8 @@ static int look_for_frame(struct artel_channel *channel)
     }
     if (status == ARTEL_E_PROTOCOL) {
         describe_fault(channel, channel->reader.encoding == ARTEL_JSON
-                                    ? "a JSON text that may be sent here"
-                                    : "a msgpack frame that may be sent here");
+                                    ? "expected a JSON text that may be sent here"
+                                    : "expected a msgpack frame that may be sent here");
     }
     if (status == 0 && channel->reader.encoding == ARTEL_JSON &&
         artel_json_scan_is_blank(&channel->reader.scan)) {
@@ -320,6 +334,12 @@ void artel_channel_consume(struct artel_channel *channel)
 const char *artel_channel_fault(const struct artel_channel *channel)
 {
     return channel->fault;
+}
+
+void artel_channel_break(struct artel_channel *channel, const char *complaint)
+{
+    describe_fault(channel, complaint);
+    channel->reader.failed = ARTEL_E_PROTOCOL;
 }
 
 enum artel_encoding artel_channel_frame_encoding(const struct artel_channel *channel)

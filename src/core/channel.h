@@ -83,6 +83,12 @@ void artel_channel_consume(struct artel_channel *channel);
  */
 const char *artel_channel_fault(const struct artel_channel *channel);
 
+/*
+ * Ends the stream with ARTEL_E_PROTOCOL at the frame that artel_channel_next() answered
+ * last, which is not consumed yet: its body was found to be no text of its encoding.
+ */
+void artel_channel_break(struct artel_channel *channel, const char *complaint);
+
 /* The encoding of the frame that artel_channel_next() answered last (start-up reports of
  * a dedicated channel are msgpack whatever the application frames are). */
 enum artel_encoding artel_channel_frame_encoding(const struct artel_channel *channel);

@@ -238,6 +238,26 @@ static void silence_in_the_middle_is_no_end(void)
     }
 }
 
+static void white_space_between_texts_is_forgotten(void)
+{
+    struct script script;
+    char blanks[1000];
+    memset(blanks, ' ', sizeof blanks);
+    memcpy(blanks + 990, "\"one\"", 5);
+    script_init(&script, blanks, sizeof blanks);
+    script.portion = 100;
+    struct artel_channel *channel = open_channel(&script, ARTEL_JSON, ARTEL_START_PLAIN);
+    struct artel_frame frame;
+    while (script.at < 900) {
+        CHECK_INT(0, artel_channel_next(channel, &frame));
+        CHECK_INT(0, artel_channel_unread_len(channel));
+        CHECK_INT(100, artel_channel_fill(channel, false));
+    }
+    CHECK_INT(1, next(channel, &frame));
+    check_body(&frame, "\"one\"");
+    artel_channel_free(channel);
+}
+
 static void a_bare_number_is_whole_at_the_end(void)
 {
     struct script script;
@@ -487,6 +507,7 @@ int main(void)
     RUN(any_portion_gives_the_same_frames);
     RUN(a_cut_at_any_offset_gives_whole_frames_and_the_end);
     RUN(silence_in_the_middle_is_no_end);
+    RUN(white_space_between_texts_is_forgotten);
     RUN(a_bare_number_is_whole_at_the_end);
     RUN(garbage_is_refused_and_quoted);
     RUN(a_wrong_greeting_is_refused_at_its_first_wrong_byte);

@@ -148,9 +148,6 @@ static int next_json(struct artel_frame_reader *reader, const uint8_t *data, siz
     size_t used = 0;
     int found = artel_json_scan_feed(&reader->scan, data + reader->scanned,
                                      len - reader->scanned, &used);
-    if (found < 0) {
-        return fail(reader, found);
-    }
     size_t text_len = reader->scanned + used;
     if (found == 0 && at_end && artel_json_scan_complete_at_end(&reader->scan)) {
         found = 1;
@@ -158,7 +155,10 @@ static int next_json(struct artel_frame_reader *reader, const uint8_t *data, siz
     size_t blank = blank_len(data, text_len);
     if (text_len - blank > reader->max_len &&
         text_len - blank - reader->max_len > ENVELOPE_LEN_MAX) {
-        return fail(reader, ARTEL_E_OVERSIZE);
+        return fail(reader, ARTEL_E_OVERSIZE); /* whatever is wrong behind the limit */
+    }
+    if (found < 0) {
+        return fail(reader, found);
     }
     if (found == 0) {
         reader->scanned = text_len;
