@@ -42,12 +42,10 @@ local function startMaster(script, input, done)
     open = open - 1
     if open == 0 then done(text, code) end
   end
-  local environment = {}
-  for name, value in pairs(uv.os_environ()) do
-    environment[#environment + 1] = name .. "=" .. value
-  end
-  environment[#environment + 1] = "LUA_PATH=" .. package.path
-  environment[#environment + 1] = "LUA_CPATH=" .. package.cpath
+  local environment = support.environment {
+    LUA_PATH = package.path, LUA_CPATH = package.cpath,
+    LD_PRELOAD = os.getenv "LD_PRELOAD", -- theirs is our code too
+  }
   local process
   process = uv.spawn("lua5.4", { args = { "-e", script }, stdio = { input, output, errors },
     env = environment }, function(exitCode)

@@ -95,10 +95,11 @@ print("done")
 local function run(path, arguments, input)
   local stdin, stdout, stderr = uv.new_pipe(), uv.new_pipe(), uv.new_pipe()
   local text, code, open = "", nil, 3
-  local process = assert(uv.spawn(path, { args = arguments, stdio = { stdin, stdout, stderr } },
-    function(exitCode)
-      code, open = exitCode, open - 1
-    end))
+  local process = assert(uv.spawn(path, {
+    args = arguments, stdio = { stdin, stdout, stderr }, env = support.environment(),
+  }, function(exitCode)
+    code, open = exitCode, open - 1
+  end))
   for _, pipe in ipairs { stdout, stderr } do
     pipe:read_start(function(_, chunk)
       if chunk then

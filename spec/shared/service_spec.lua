@@ -65,8 +65,9 @@ while True:
   local output = uv.new_pipe()
   local notices, text = {}, ""
   local process
-  process = assert(uv.spawn("python3", { args = { "-c", script, path }, stdio = { nil, output } },
-    function() process:close() end))
+  process = assert(uv.spawn("python3", {
+    args = { "-c", script, path }, stdio = { nil, output }, env = support.environment(),
+  }, function() process:close() end))
   output:read_start(function(_, chunk)
     if not chunk then return output:close() end
     text = text .. chunk
@@ -91,11 +92,7 @@ describe("a shared worker under a service manager", function()
   local function serve(wanted, notifyPath)
     local host = assert(hostPath.find())
     local arguments = { "-c", MANAGER, host, file, table.unpack(wanted or {}) }
-    local environment = {}
-    for name, value in pairs(uv.os_environ()) do
-      environment[#environment + 1] = name .. "=" .. value
-    end
-    environment[#environment + 1] = "NOTIFY_SOCKET=" .. (notifyPath or "")
+    local environment = support.environment { NOTIFY_SOCKET = notifyPath or "" }
     local errors = uv.new_pipe()
     local service = { text = "" }
     service.process, service.pid = assert(uv.spawn("python3",

@@ -11,6 +11,7 @@ local support = {}
 --- Seconds; far more than anything here takes.
 support.TIMEOUT = 60
 
+local END_TIMEOUT = 5
 local ENVIRONMENT_MARK = "ARTEL_SPEC_OF" -- what finds the processes of a spec among all others
 
 local current -- { folder =, mark =, descriptors =, children = }
@@ -52,12 +53,24 @@ function support.processes()
 end
 
 --- Waits until a process that is no child of ours has gone.
-function support.awaitEnd(pid)
+function support.awaitEnd(pid, timeout)
   local watched = core.sockets.watchProcess(pid)
   if not watched then return true end
-  local ready = core.pollStreams({ core.sockets.number(watched) }, { 1 }, support.TIMEOUT)
+  local ready = core.pollStreams({ core.sockets.number(watched) }, { 1 },
+    timeout or support.TIMEOUT)
   core.sockets.close(watched)
   return #ready == 1
+end
+
+--- The environment for programs that are not ours: a list, without the sanitizer that specs
+--- may run with.
+function support.environment(further)
+  local list = {}
+  for name, value in pairs(uv.os_environ()) do
+    if name ~= "LD_PRELOAD" then list[#list + 1] = name .. "=" .. value end
+  end
+  for name, value in pairs(further or {}) do list[#list + 1] = name .. "=" .. value end
+  return list
 end
 
 --- A path in the folder of the spec.
@@ -203,9 +216,12 @@ function support.tearDown(expectedFiles)
   local problems = {}
   for _, pid in ipairs(support.processes()) do
     local command = (support.read(("/proc/%d/cmdline"):format(pid)) or ""):gsub("%z", " ")
-    problems[#problems + 1] = ("process %d is left: %s"):format(pid, command)
-    uv.kill(pid, "sigkill")
-    support.awaitEnd(pid)
+    -- One whose start has failed has said so before it is gone.
+    if not support.awaitEnd(pid, END_TIMEOUT) then
+      problems[#problems + 1] = ("process %d is left: %s"):format(pid, command)
+      uv.kill(pid, "sigkill")
+      support.awaitEnd(pid)
+    end
   end
   for _, name in ipairs(listFolder(current.folder)) do
     if name ~= "log" and not (expectedFiles and expectedFiles[name])
@@ -220,6 +236,9 @@ function support.tearDown(expectedFiles)
       current.descriptors)
   end
   local log = support.log()
+  if log:find "Sanitizer" or log:find ": runtime error: " then
+    problems[#problems + 1] = "the sanitizer has found something in a worker"
+  end
   removeFolder(current.folder)
   if #problems > 0 then
     error(table.concat(problems, "\n") .. "\nlog:\n" .. log, 0)

@@ -110,7 +110,8 @@ static void get_id(lua_State *L, const char *name, bool is_group, unsigned *id)
         int status = is_group ? artel_identity_find_group(&gid, wanted)
                               : artel_identity_find(&identity, wanted);
         if (status < 0) {
-            luaL_error(L, "there is no %s %s", is_group ? "group" : "user", wanted);
+            lua_pushfstring(L, "there is no %s %s", is_group ? "group" : "user", wanted);
+            lua_error(L);
         }
         *id = is_group ? gid : identity.uid;
     }
