@@ -1,200 +1,295 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Dedicated workers end to end: real processes, both encodings, and the ways they end.
+-- Dedicated workers end to end: they come up, work, fail, and are closed.
 
 local artel = require "artel"
-local uv = require "luv"
+local helper = require "spec.helper"
+local TIMEOUT = helper.TIMEOUT
 
-local TIMEOUT = 30 -- seconds; far more than anything here takes
-local ENCODINGS = { "msgpack", "json" }
+local ECHO = helper.raw "for m in channel:messages() do channel:sendMessage(m) end"
 
-local RAW = [[{ run = function(self, channel)
-  for n in channel:messages() do channel:sendMessage(n .. " squared is " .. n * n) end
-end }]]
-local EVENTED = [[{ onMessage = function(self, n, channel)
-  channel:sendMessage(n .. " squared is " .. n * n)
-end }]]
+describe("a dedicated worker", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
 
-local function countDescriptors()
-  local count = 0
-  local folder = assert(uv.fs_scandir("/proc/self/fd"))
-  while uv.fs_scandir_next(folder) do count = count + 1 end
-  return count
-end
-
---- The children of this process, zombies among them.
-local function countChildren()
-  local file = assert(io.open(("/proc/%d/task/%d/children"):format(uv.os_getpid(), uv.os_getpid())))
-  local _, count = file:read("a"):gsub("%d+", "")
-  file:close()
-  return count
-end
-
-local function start(expression, options)
-  options = options or {}
-  options.outputPath = options.outputPath or "/dev/null"
-  return assert(artel.WorkerFactory.new(options):createWorkerWithExpression(expression))
-end
-
-describe("a dedicated worker #unsanitized", function()
-  local descriptors, children
-  before_each(function()
-    uv.run("nowait") -- the loop's own descriptors come with its first turn
-    collectgarbage()
-    descriptors, children = countDescriptors(), countChildren()
-  end)
-  after_each(function()
-    uv.run("nowait") -- closing handles end in the loop
-    collectgarbage()
-    collectgarbage()
-    assert.equal(descriptors, countDescriptors())
-    assert.equal(children, countChildren())
-  end)
-
-  for _, encoding in ipairs(ENCODINGS) do
-    for name, expression in pairs { raw = RAW, evented = EVENTED } do
-      it(("answers ten squares, %s over %s"):format(name, encoding), function()
-        local worker <close> = start(expression, { channelFactory = encoding })
+  for _, encoding in ipairs(helper.ENCODINGS) do
+    for _, module in ipairs { "squares", "raw_squares" } do
+      it(("answers ten squares: %s over %s"):format(module, encoding), function()
+        local factory = artel.WorkerFactory.new { channelFactory = encoding }
+        local worker <close> = assert(factory:createWorker(helper.fixture(module)))
         for n = 1, 10 do
           assert.is_true(worker:sendMessage(n))
           assert.equal(("%d squared is %d"):format(n, n * n), worker:receiveMessage(TIMEOUT))
         end
         assert.equal(0, worker:close())
       end)
-    end
 
-    it("answers requests and tells what a handler raised, over " .. encoding, function()
-      local worker <close> = start([[{ onRequest = function(self, n)
-        if n == 7 then error("seven") elseif n == 8 then return nil, { why = "eight" } end
-        return n + 1
-      end }]], { channelFactory = encoding })
-      assert.equal(6, worker:request(5))
-      local response, err = worker:request(7, { timeout = TIMEOUT })
-      assert.is_nil(response)
-      assert.equal("remote", err.kind)
-      assert.matches("seven", tostring(err))
-      assert.matches("stack traceback", err.traceback)
-      response, err = worker:request(8)
-      assert.is_nil(response)
-      assert.same({ why = "eight" }, err.value)
-    end)
+      it(("answers them in a script in another folder: %s over %s"):format(module, encoding),
+        function()
+          local result = helper.script([[
+            local artel = require "artel"
+            local factory = artel.WorkerFactory.new { channelFactory = arg[1] }
+            local worker <close> = assert(factory:createWorker(arg[2]))
+            for n = 1, 10 do
+              worker:sendMessage(n)
+              print(worker:receiveMessage())
+            end]], { arguments = { encoding, helper.fixture(module) } })
+          assert.equal(0, result.code, result.errors)
+          assert.matches("^1 squared is 1\n2 squared is 4\n.*\n10 squared is 100\n$", result.output)
+        end)
+    end
   end
 
-  it("goes through its stages in order", function()
-    local worker <close> = start([[{
-      onMessage = function(self, _, channel) note("onMessage") channel:sendMessage(notes) end,
-      setLoop = function() note("setLoop") end,
-      initialize = function() note("initialize") end,
-      onConnect = function() note("onConnect") end,
-      constructed = note("constructor"),
-    }]], {
-      stage1Parts = { "notes = {} function note(s) notes[#notes + 1] = s end note('stage 1')" },
-      stage2Parts = { "note('stage 2')" }, stage3Parts = { "note('stage 3 ' .. type(workerImpl))" },
-    })
-    worker:sendMessage("go")
-    assert.same({ "stage 1", "stage 2", "constructor", "stage 3 table", "setLoop", "initialize",
-      "onConnect", "onMessage" }, worker:receiveMessage(TIMEOUT))
+  it("goes through every step of its life in order", function()
+    local folder <close> = helper.folder()
+    local path = folder.path .. "/steps"
+    local factory = artel.WorkerFactory.new {
+      stage1Parts = { ([[local file = assert(io.open(%q, "a"))
+        file:setvbuf "no"
+        function note(step) file:write(step, "\n") end
+        note "stage 1"]]):format(path), "note 'stage 1, second part'" },
+      scriptsToRequire = { helper.fixture "steps_script" },
+      stage2Parts = { "note('stage 2 ' .. type(workerImpl))" },
+      stage3Parts = { "note('stage 3 ' .. type(workerImpl.onMessage))" },
+    }
+    local worker <close> = assert(factory:createWorker(helper.fixture "steps", "argument"))
+    assert.is_true(worker:waitUntilReady(TIMEOUT))
+    worker:sendMessage "first"
+    assert.equal("first", worker:receiveMessage(TIMEOUT))
+    assert.equal("second", worker:request "second")
+    assert.equal(0, worker:close())
+    assert.equal(([[
+stage 1
+stage 1, second part
+script
+stage 2 nil
+constructor argument
+stage 3 function
+setLoop function
+initialize
+onConnect artel channel (socket) nil
+onMessage first
+onRequest second
+onDisconnect closed
+terminate
+]]), helper.read(path))
   end)
 
-  it("refuses what cannot be sent, with its path, and goes on", function()
-    local worker <close> = start(RAW)
-    local sent, err = worker:sendMessage { jobs = { 1, { callback = print } } }
-    assert.is_nil(sent)
-    assert.equal("encode", err.kind)
-    assert.truthy(tostring(err):find("message.jobs[2].callback", 1, true))
-    worker:sendMessage(3)
-    assert.equal("3 squared is 9", worker:receiveMessage(TIMEOUT))
+  it("handles messages one after another, also where a handler waits", function()
+    local worker <close> = helper.worker [[{
+      onMessage = function(self, message, channel)
+        channel:sendMessage("begin " .. message)
+        channel:request("go on with " .. message)
+        channel:sendMessage("end " .. message)
+      end }]]
+    worker:sendMessage(1)
+    worker:sendMessage(2)
+    local seen = {}
+    helper.await(function()
+      local server = artel.async(function()
+        while true do
+          local request, reply = worker:receiveRequest()
+          if request == nil then return end
+          seen[#seen + 1] = request
+          reply(true)
+        end
+      end)
+      for _ = 1, 4 do
+        local message = worker:receiveMessage(TIMEOUT)
+        seen[#seen + 1] = message
+      end
+      worker:close()
+      server:await(TIMEOUT)
+    end)
+    assert.same({ "begin 1", "go on with 1", "end 1", "begin 2", "go on with 2", "end 2" }, seen)
   end)
 
-  it("sends 64 MiB while its master sends 64 MiB before either reads", function()
-    local worker <close> = start([[{ run = function(self, channel)
+  it("waits within its handlers, with luv and without", function()
+    for _, luv in ipairs { "", "require 'luv'" } do
+      local worker <close> = helper.worker(([[{ onRequest = function(self, expression)
+        %s
+        local inner = assert(require "artel".createWorkerWithExpression(expression))
+        inner:sendMessage "to the inner one"
+        local answer = inner:receiveMessage()
+        return { answer, (inner:close()) }
+      end }]]):format(luv))
+      assert.same({ "to the inner one", 0 }, worker:request(ECHO, { timeout = TIMEOUT }))
+    end
+  end)
+
+  it("takes and gives 64 MiB before the other side reads", function()
+    local worker <close> = helper.worker(helper.raw [[
       channel:sendMessage(("w"):rep(64 << 20))
-      channel:sendMessage(#channel:receiveMessage())
-    end }]])
+      channel:sendMessage(#channel:receiveMessage())]])
     assert.is_true(worker:sendMessage(("m"):rep(64 << 20)))
     assert.equal(64 << 20, #worker:receiveMessage(TIMEOUT))
     assert.equal(64 << 20, worker:receiveMessage(TIMEOUT))
   end)
 
-  local FAILURES = {
-    { "a module that does not exist", "require 'no.such.module'", "bootstrap", "no.such.module" },
-    { "a syntax error", "syntax error", "bootstrap", "near 'error'" },
-    { "a constructor that raises", "error('cannot build')", "bootstrap", "cannot build" },
-    { "no handler at all", "{}", "bootstrap", "none of run, onMessage and onRequest" },
-    { "a handler that raises", "{ onMessage = function() error('broken') end }", "remote",
-      "broken" },
-    { "os.exit in a handler", "{ onMessage = function() os.exit(3) end }", "closed", "code 3" },
-  }
-  for _, failure in ipairs(FAILURES) do
-    it("tells its master of " .. failure[1], function()
-      local worker <close> = start(failure[2])
-      worker:sendMessage(1)
-      local message, err = worker:receiveMessage(TIMEOUT)
-      assert.is_nil(message)
-      assert.equal(failure[3], err.kind)
-      assert.truthy(tostring(err):find(failure[4], 1, true), tostring(err))
+  it("takes and gives a string of 256 MiB", function()
+    if helper.isWatched then return end -- of a size that leaves no room for watching
+    for encoding, megabytes in pairs { msgpack = 256, json = 16 } do
+      local worker <close> = helper.worker(ECHO, { channelFactory = encoding })
+      local text = ("0123456789abcdef"):rep(megabytes << 16)
+      assert.is_true(worker:sendMessage(text))
+      local got = worker:receiveMessage(TIMEOUT)
+      assert.is_true(got == text) -- not equal(): it would print them
+    end
+  end)
+
+  it("has given its master all of it before it ends", function()
+    local worker <close> = helper.worker(helper.raw [[
+      for n = 1, 10 do channel:sendMessage(("x"):rep(1 << 20)) end]])
+    local count = 0
+    for message in worker:messages() do count = count + #message end
+    assert.equal(10 << 20, count)
+    assert.equal(0, select(2, worker:receiveMessage()).exitCode)
+  end)
+
+  it("starts whatever limits its profile sets for messages", function()
+    local options = { maxMessageSize = 10, maxQueuedBytes = 10, maxMessageItems = 1 }
+    local worker <close> = helper.worker(ECHO, options)
+    worker:sendMessage "short"
+    assert.equal("short", worker:receiveMessage(TIMEOUT))
+    local failing <close> = helper.worker("error 'a reason longer than ten bytes'", options)
+    assert.matches("a reason longer", tostring(select(2, failing:receiveMessage(TIMEOUT))))
+  end)
+
+  it("starts with a profile longer than the system takes at once", function()
+    local worker <close> = helper.worker(ECHO, { stage1Parts = { "--" .. ("x"):rep(1 << 20) } })
+    worker:sendMessage(1)
+    assert.equal(1, worker:receiveMessage(TIMEOUT))
+  end)
+
+  it("leaves descriptors, children and memory as they were after a thousand lives", function()
+    local result = helper.script([[
+      local artel = require "artel"
+      local factory = artel.WorkerFactory.new()
+      local function live()
+        local worker <close> = assert(factory:createWorker(arg[1]))
+        worker:sendMessage(2)
+        assert(worker:receiveMessage() == "2 squared is 4")
+      end
+      local function used()
+        collectgarbage()
+        collectgarbage()
+        local status = io.open "/proc/self/status":read "a"
+        local descriptors = io.popen("ls /proc/$PPID/fd | wc -l"):read "n"
+        local children = io.popen("pgrep -c -P $PPID"):read "n"
+        return { math.tointeger(status:match "VmRSS:%s*(%d+)"), descriptors, children }
+      end
+      for _ = 1, 50 do live() end
+      local before = used()
+      for _ = 1, tonumber(arg[2]) do live() end
+      local after = used()
+      print(after[2] - before[2], after[3] - before[3])
+      print(after[1] - before[1])
+    ]], { arguments = { helper.fixture "raw_squares", helper.isWatched and 50 or 1000 } })
+    assert.equal(0, result.code, result.errors)
+    local lines, grown = result.output:match "^(.-)\n(.*)\n$"
+    assert.equal("0\t0", lines, result.errors)
+    if not helper.isWatched then assert.is_true(tonumber(grown) < 1000, grown .. " KiB more") end
+  end)
+end)
+
+describe("closing a worker", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("answers its exit code, again and again", function()
+    local worker = helper.worker(helper.raw "channel:receiveMessage() os.exit(9)")
+    assert.is_true(worker:isRunning())
+    assert.is_nil(worker:getExitStatus())
+    assert.matches("running", tostring(worker))
+    assert.equal(9, worker:close())
+    assert.equal(9, worker:close())
+    assert.equal(9, worker:getExitStatus())
+    assert.is_false(worker:isRunning())
+    assert.matches("exited with code 9", tostring(worker))
+    assert.is_true(worker:getProcessId() > 0)
+    for name, call in pairs {
+      sendMessage = function() worker:sendMessage(1) end,
+      receiveMessage = function() worker:receiveMessage(0) end,
+      kill = function() worker:kill() end,
+      waitUntilReady = function() worker:waitUntilReady() end,
+    } do
+      helper.raisesHere("attempt to use a closed channel", call)
+      assert.truthy(name)
+    end
+  end)
+
+  -- A busy worker; one that ignores SIGTERM, with a child of its own.
+  local BUSY = helper.raw "channel:sendMessage(0) while true do end"
+  local STUBBORN = helper.raw [[
+    local uv = require "luv"
+    uv.new_signal():start("sigterm", function() end)
+    local _, pid = uv.spawn("sleep", { args = { "1000" } })
+    channel:sendMessage(pid)
+    while true do end]]
+
+  local function inScript(fn) fn() end
+  for way, run in pairs { ["in a script"] = inScript, ["in artel.async"] = helper.await } do
+    it("sends SIGTERM when the time is over, " .. way, function()
+      run(function()
+        local worker = helper.worker(BUSY)
+        worker:receiveMessage(TIMEOUT)
+        local code, signal = worker:close(0)
+        assert.is_nil(code)
+        assert.equal("SIGTERM", signal)
+        assert.matches("killed by SIGTERM", tostring(worker))
+      end)
+    end)
+
+    it("ends one that ignores that, and its children, with SIGKILL, " .. way, function()
+      run(function()
+        local worker = helper.worker(STUBBORN)
+        local child = worker:receiveMessage(TIMEOUT)
+        assert.is_true(helper.isAlive(child))
+        local code, signal = worker:close(0)
+        assert.is_nil(code)
+        assert.equal("SIGKILL", signal)
+        helper.eventually(function() return not helper.isAlive(child) end)
+      end)
+    end)
+
+    it("waits without limit if asked so, " .. way, function()
+      run(function()
+        local worker = helper.worker(
+          "{ onMessage = function() end, onDisconnect = function() os.exit(6) end }")
+        assert.equal(6, worker:close(math.huge))
+      end)
     end)
   end
 
-  it("names the stage part that failed", function()
-    local worker <close> = start(RAW, { stage2Parts = { "x = 1", "error('part two')" } })
-    local ready, err = worker:waitUntilReady(TIMEOUT)
-    assert.is_nil(ready)
-    assert.same({ "bootstrap", "stage2", 2 }, { err.kind, err.step, err.part })
-  end)
-
-  it("is reported with its signal when it is killed during a request", function()
-    local worker <close> = start([[{ onRequest = function(self, _, channel)
-      channel:sendMessage("begun")
-      while true do end
-    end }]])
-    local response, err
-    local task = artel.async(function() response, err = worker:request(1) end)
-    local killer = artel.async(function()
-      worker:receiveMessage()
-      worker:kill("KILL")
-    end)
-    killer:await(TIMEOUT)
-    task:await(TIMEOUT)
-    assert.is_nil(response)
-    assert.same({ "closed", "SIGKILL" }, { err.kind, err.signal })
-    local code, signal = worker:getExitStatus()
-    assert.is_nil(code)
-    assert.equal("SIGKILL", signal)
-  end)
-
-  it("cannot be started without a host", function()
-    local factory = artel.WorkerFactory.new { hostPath = "/nonexistent/artel" }
-    local worker, err = factory:createWorkerWithExpression(RAW)
-    assert.is_nil(worker)
-    assert.same({ "spawn", "ENOENT" }, { err.kind, err.errno })
-  end)
-
-  it("gets SIGTERM when it does not end in time", function()
-    local worker = start([[{ run = function(self, channel)
-      channel:sendMessage("up")
-      while true do end
-    end }]])
-    assert.equal("up", worker:receiveMessage(TIMEOUT))
-    local code, signal = worker:close(0)
-    assert.is_nil(code)
-    assert.equal("SIGTERM", signal)
-    assert.is_false(worker:isRunning())
-  end)
-
-  it("cannot be used once it is closed, but still tells how it ended", function()
-    local worker = start(RAW)
-    assert.equal(0, worker:close())
-    assert.equal(0, worker:close())
-    assert.has_error(function() worker:sendMessage(1) end, "attempt to use a closed channel")
-    assert.equal(0, worker:getExitStatus())
-    assert.matches("exited with code 0", tostring(worker))
-  end)
-
-  it("leaves nothing behind after a hundred lives", function()
-    for _ = 1, 100 do
-      local worker <close> = start(RAW)
-      worker:sendMessage(2)
-      assert.equal("2 squared is 4", worker:receiveMessage(TIMEOUT))
+  it("ends what is suspended on it", function()
+    local worker = helper.worker(ECHO)
+    local tasks = {}
+    for n, wait in ipairs {
+      function() return worker:receiveMessage() end, function() return worker:request(1) end,
+      function() return worker:receiveRequest() end, function() return artel.select { worker } end,
+    } do
+      tasks[n] = artel.async(wait)
     end
+    assert.equal(0, helper.await(function() return (worker:close()) end))
+    for _, task in ipairs(tasks) do
+      local answer, err = task:await(TIMEOUT)
+      assert.is_nil(answer)
+      assert.is_true(err.kind == "closed" or err.kind == "remote", tostring(err))
+    end
+  end)
+
+  it("raises for what is no signal and no time, where it was called", function()
+    local worker <close> = helper.worker(ECHO)
+    helper.raisesHere("bad argument #1 to 'kill'", function() worker:kill "SIGNOTHING" end)
+    helper.raisesHere("bad argument #1 to 'kill'", function() worker:kill(-1) end)
+    helper.raisesHere("bad argument #1 to 'close'", function() worker:close "soon" end)
+    helper.raisesHere("bad argument #1 to 'waitUntilReady'", function()
+      worker:waitUntilReady(-1)
+    end)
+    assert.is_true(worker:kill(0))
+    assert.is_true(worker:kill "TERM")
+    local _, err = worker:receiveMessage(TIMEOUT)
+    assert.same({ "closed", "SIGTERM" }, { err.kind, err.signal })
+    local sent
+    sent, err = worker:kill()
+    assert.is_nil(sent)
+    assert.equal("closed", err.kind)
   end)
 end)

@@ -195,6 +195,9 @@ function core.processStream(worker) end
 ---@return boolean ended
 function core.waitProcess(worker, timeout) end
 
+--- Gives back what watching an ended process has taken.
+function core.releaseProcess(worker) end
+
 --- The process has ended, so an empty read is the end of the channel.
 function core.noteExit(worker) end
 

@@ -148,4 +148,10 @@ function processEnd.await(worker, timeout, mode)
   return core.processState(worker) ~= "running"
 end
 
+--- Gives back what watching the process has taken, once it has ended.
+function processEnd.release(worker)
+  closeWatch(core.state(worker))
+  core.releaseProcess(worker)
+end
+
 return processEnd

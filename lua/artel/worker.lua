@@ -123,6 +123,7 @@ function Worker:close(timeout)
   local deadline = core.now() + timeout
   if wasOpen then channelModule.closeFlushed(self, timeout) end
   escalate(self, deadline, mode)
+  processEnd.release(self)
   return self:getExitStatus()
 end
 

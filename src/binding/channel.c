@@ -27,17 +27,42 @@ static int channel_gc(lua_State *L)
     return 0;
 }
 
+static void require_channel_module(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "artel.channel");
+    lua_call(L, 1, 0);
+}
+
 /* What a class does not have yet comes from lua/artel/channel.lua, read at first need: a
  * raw worker that only sends and receives never loads it. */
 static int load_methods(lua_State *L)
 {
     lua_pushnil(L);
     lua_setmetatable(L, 1);
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "artel.channel");
-    lua_call(L, 1, 0);
+    require_channel_module(L);
     lua_pushvalue(L, 2);
     lua_gettable(L, 1);
+    return 1;
+}
+
+/* The same for what a metatable has besides: these two stand in until the module, which
+ * replaces them, is loaded. */
+static int load_and_close(lua_State *L)
+{
+    require_channel_module(L);
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "close");
+    lua_insert(L, 1);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+static int load_and_show(lua_State *L)
+{
+    require_channel_module(L);
+    lua_settop(L, 1);
+    luaL_tolstring(L, 1, NULL);
     return 1;
 }
 
@@ -65,6 +90,10 @@ static void push_class(lua_State *L, const char *name)
     lua_setfield(L, -2, "__name");
     lua_pushcfunction(L, channel_gc);
     lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, load_and_close);
+    lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, load_and_show);
+    lua_setfield(L, -2, "__tostring");
     luaL_newlib(L, METHODS);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, load_methods);
@@ -355,9 +384,7 @@ static int go_slow(lua_State *L, const char *name)
     int count = lua_gettop(L);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &SLOW_PATHS) != LUA_TTABLE) {
         lua_pop(L, 1);
-        lua_getglobal(L, "require");
-        lua_pushliteral(L, "artel.channel");
-        lua_call(L, 1, 0);
+        require_channel_module(L);
         lua_rawgetp(L, LUA_REGISTRYINDEX, &SLOW_PATHS);
     }
     lua_getfield(L, -1, name);

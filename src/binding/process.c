@@ -83,6 +83,17 @@ static int process_stream(lua_State *L)
     return 1;
 }
 
+/* releaseProcess(worker): it has ended and nobody watches it any more: gives back the
+ * descriptor that the garbage collector would come to later */
+static int release_process(lua_State *L)
+{
+    struct artel_process *process = check_process(L);
+    if (artel_process_poll(process) != ARTEL_PROCESS_RUNNING) {
+        artel_process_fini(process);
+    }
+    return 0;
+}
+
 /* noteExit(worker): the process has ended, an empty read is the end of the channel */
 static int note_exit(lua_State *L)
 {
@@ -181,6 +192,7 @@ void artel_process_register(lua_State *L)
                                          {"processStream", process_stream},
                                          {"waitProcess", wait_process},
                                          {"noteExit", note_exit},
+                                         {"releaseProcess", release_process},
                                          {"kill", kill_process},
                                          {"signalNumber", signal_number},
                                          {"allowStopTimeout", allow_stop_timeout},
