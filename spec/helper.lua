@@ -108,7 +108,7 @@ function helper.worker(expression, options)
 end
 
 --- A raw implementation whose run() is the text.
-function helper.raw(body) return ("{ run = function(self, channel) %s end }"):format(body) end
+function helper.raw(body) return ("{ run = function(self, channel) %s\nend }"):format(body) end
 
 --- For a raw implementation: starts a child that keeps the channel open and lasts longer than
 --- any spec, sends its process id, and goes on at the next message.

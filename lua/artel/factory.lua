@@ -65,7 +65,8 @@ function WorkerFactory:startWorker(field, text, arguments, level)
   if not path then return nil, core.newError { kind = "spawn", message = reason } end
   local argv = table.move(profile:getHostArguments(), 1, #profile:getHostArguments(), 2, { path })
   argv[#argv + 1] = "host"
-  local codec = factoryCodec.options(profile:getChannelFactory())
+  local ok, codec = pcall(factoryCodec.options, profile:getChannelFactory())
+  if not ok then error(codec, level + 1) end
   return workers.start {
     path = path, argv = argv, plan = toSend, encoding = codec.encoding, codec = codec.codec,
     maxMessageSize = built.maxMessageSize, maxMessageItems = built.maxMessageItems,
@@ -80,7 +81,8 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function WorkerFactory:createWorker(module, ...)
-  return self:startWorker("module", module, table.pack(...), 2)
+  local worker, err = self:startWorker("module", module, table.pack(...), 2)
+  return worker, err -- no tail call, which would take our level off the stack
 end
 
 --- Starts a dedicated worker whose implementation is the value of a Lua expression.
@@ -88,7 +90,8 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function WorkerFactory:createWorkerWithExpression(expression)
-  return self:startWorker("expression", expression, nil, 2)
+  local worker, err = self:startWorker("expression", expression, nil, 2)
+  return worker, err
 end
 
 sharedFactory.extend(WorkerFactory)

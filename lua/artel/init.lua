@@ -51,7 +51,8 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function artel.createWorker(module, ...)
-  return factory():startWorker("module", module, table.pack(...), 2)
+  local worker, err = factory():startWorker("module", module, table.pack(...), 2)
+  return worker, err -- no tail call, which would take our level off the stack
 end
 
 --- See WorkerFactory:createWorkerWithExpression.
@@ -59,7 +60,8 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function artel.createWorkerWithExpression(expression)
-  return factory():startWorker("expression", expression, nil, 2)
+  local worker, err = factory():startWorker("expression", expression, nil, 2)
+  return worker, err
 end
 
 -- See lua/artel/shared_factory.lua.

@@ -5,13 +5,21 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
-/* A blocking recv that answers EAGAIN did so because some event loop made the descriptor
- * non-blocking: wait as the receive timeout would have. */
+/* Whether some event loop has made the descriptor so. A blocking recv that answers EAGAIN
+ * has otherwise waited as long as it may. */
+static bool is_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_NONBLOCK) != 0;
+}
+
+/* Waits as the receive timeout would have. */
 static ssize_t wait_and_receive(int fd, void *into, size_t len)
 {
     struct pollfd wanted = {.fd = fd, .events = POLLIN};
@@ -31,7 +39,7 @@ static ssize_t socket_read(struct artel_transport *self, void *into, size_t len,
         if (got == -EINTR && !block) {
             return -EAGAIN;
         }
-        if (got == -EAGAIN && block) {
+        if (got == -EAGAIN && block && is_nonblocking(self->fd)) {
             got = wait_and_receive(self->fd, into, len);
         }
     }
