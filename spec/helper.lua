@@ -136,6 +136,18 @@ function helper.script(text, options)
     { folder = folder.path, environment = options.environment })
 end
 
+--- Runs a script that prints a line before it waits, and sends it SIGINT as soon as it does.
+---@return spec.ProgramResult
+function helper.interrupted(text)
+  local folder <close> = helper.folder()
+  local path = folder.path .. "/script.lua"
+  helper.write(path, text)
+  return program.run({ "lua5.4", path }, { folder = folder.path, onOutput = function(pid)
+    helper.eventually(function() return helper.state(pid) == "S" or not helper.isAlive(pid) end)
+    uv.kill(pid, "sigint")
+  end })
+end
+
 --- Calls `probe` until it answers something true, and answers that; for what no event tells.
 function helper.eventually(probe)
   local deadline = uv.hrtime() + helper.TIMEOUT * 1e9
@@ -147,12 +159,18 @@ function helper.eventually(probe)
   error("it did not come to pass within " .. helper.TIMEOUT .. " s", 2)
 end
 
---- Whether there is a process with this number that has not ended.
-function helper.isAlive(pid)
+--- What a process does, as a letter of proc(5), "S" when it sleeps; nil when there is none.
+function helper.state(pid)
   local file = io.open(("/proc/%d/stat"):format(pid))
-  if not file then return false end
+  if not file then return nil end
   local state = file:read("a"):match "^%d+ %(.*%) (%a)"
   file:close()
+  return state
+end
+
+--- Whether there is a process with this number that has not ended.
+function helper.isAlive(pid)
+  local state = helper.state(pid)
   return state ~= nil and state ~= "Z" and state ~= "X"
 end
 

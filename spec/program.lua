@@ -34,9 +34,10 @@ local function environment(more)
 end
 
 -- Reads to the end; answers a function that tells whether it has been met.
-local function collect(pipe, parts)
+local function collect(pipe, parts, onFirst)
   local ended = false
   pipe:read_start(function(err, data)
+    if data and onFirst and #parts == 0 then onFirst() end
     parts[#parts + 1] = data
     ended = err ~= nil or data == nil
   end)
@@ -70,7 +71,9 @@ end
 
 --- Runs a command to its end.
 ---@param command string[] program and arguments
----@param options? { folder: string?, environment: table<string, string|false>? } false: not set
+---@param options? { folder: string?, environment: table<string, string|false>?,
+--- onOutput: function? } false in the environment: not set; onOutput(pid) is called when the
+--- first output has come
 ---@return spec.ProgramResult
 function program.run(command, options)
   options = options or {}
@@ -82,7 +85,9 @@ function program.run(command, options)
     detached = true, -- leads a group, so that the time limit ends all of it
   }, function(code, signal) result = { code = code, signal = signal } end)
   assert(process, ("cannot start %s: %s"):format(command[1], pid))
-  local outputEnded, errorsEnded = collect(outputPipe, output), collect(errorPipe, errors)
+  local onOutput = options.onOutput and function() options.onOutput(pid) end
+  local outputEnded = collect(outputPipe, output, onOutput)
+  local errorsEnded = collect(errorPipe, errors)
   local timer, late = uv.new_timer(), false
   timer:start(TIMEOUT * 1000, 0, function()
     errors[#errors + 1] = ("\nended after %d s: too slow\n"):format(TIMEOUT)
