@@ -159,7 +159,8 @@ describe("a channel", function()
   it("ends at what is no JSON, but not at JSON that Lua cannot hold", function()
     local pair <close> = helper.pair "json"
     local left, right = pair.left, pair.right
-    core.sockets.putBytes(left, '["\\ud800"] 99999999999999999999 {"a":1,"a":2} "good" [1 2] "lost"')
+    core.sockets.putBytes(left,
+      '["\\ud800"] 99999999999999999999 {"a":1,"a":2} "good" [1 2] "lost"')
     left:flush()
     for _ = 1, 3 do
       local message, err = right:receiveMessage(TIMEOUT)

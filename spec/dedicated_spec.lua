@@ -176,13 +176,14 @@ terminate
         local children = io.popen("pgrep -c -P $PPID"):read "n"
         return { math.tointeger(status:match "VmRSS:%s*(%d+)"), descriptors, children }
       end
-      for _ = 1, 50 do live() end
+      local lives = tonumber(arg[2])
+      for _ = 1, lives / 20 do live() end
       local before = used()
-      for _ = 1, tonumber(arg[2]) do live() end
+      for _ = 1, lives do live() end
       local after = used()
       print(after[2] - before[2], after[3] - before[3])
       print(after[1] - before[1])
-    ]], { arguments = { helper.fixture "raw_squares", helper.isWatched and 50 or 1000 } })
+    ]], { arguments = { helper.fixture "raw_squares", helper.isWatched and 40 or 1000 } })
     assert.equal(0, result.code, result.errors)
     local lines, grown = result.output:match "^(.-)\n(.*)\n$"
     assert.equal("0\t0", lines, result.errors)

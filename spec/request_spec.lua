@@ -238,6 +238,56 @@ describe("a request", function()
     end)
   end
 
+  -- Computes until it is cancelled, then says so; answers other requests at once.
+  local COMPUTES = [[{
+    onMessage = function(self, m, channel) channel:sendMessage(m) end,
+    onRequest = function(self, request, channel)
+      local artel = require "artel"
+      if request ~= "compute" then return request end
+      channel:sendMessage "begun"
+      while not artel.isCancelled() do end
+      channel:sendMessage "cancelled"
+    end }]]
+
+  for _, encoding in ipairs(helper.ENCODINGS) do
+    it("that has timed out is told to a handler that computes, over " .. encoding, function()
+      local worker <close> = helper.worker(COMPUTES, { channelFactory = encoding })
+      local response, err = worker:request("compute", { timeout = 0.01 })
+      assert.is_nil(response)
+      assert.equal("timeout", err.kind)
+      assert.equal("begun", worker:receiveMessage(TIMEOUT))
+      assert.equal("cancelled", worker:receiveMessage(TIMEOUT))
+      assert.equal("next", worker:request("next", { timeout = TIMEOUT }))
+    end)
+  end
+
+  it("that is cancelled lets pass what came meanwhile, in order, but not the cancelled", function()
+    local worker <close> = helper.worker(COMPUTES)
+    local computing = artel.async(function() return worker:request "compute" end)
+    assert.equal("begun", helper.await(function() return worker:receiveMessage(TIMEOUT) end))
+    for n = 1, 3 do worker:sendMessage(n) end
+    local waiting = artel.async(function() return worker:request "waits" end)
+    local dropped = artel.async(function() return worker:request "dropped" end)
+    dropped:cancel()
+    computing:cancel()
+    assert.equal("waits", waiting:await(TIMEOUT))
+    assert.equal("cancelled", worker:receiveMessage(TIMEOUT))
+    for n = 1, 3 do assert.equal(n, worker:receiveMessage(TIMEOUT)) end
+    assert.equal("cancelled", select(2, computing:await()).kind)
+    assert.equal("cancelled", select(2, dropped:await()).kind)
+    assert.equal("last", worker:request("last", { timeout = TIMEOUT }))
+  end)
+
+  it("is not cancelled where there is none", function()
+    assert.is_false(artel.isCancelled())
+    assert.is_false(helper.await(artel.isCancelled))
+    local worker <close> = helper.worker [[{
+      onMessage = function(self, m, channel) channel:sendMessage(require "artel".isCancelled()) end
+    }]]
+    worker:sendMessage(1)
+    assert.is_false(worker:receiveMessage(TIMEOUT))
+  end)
+
   it("that is sent before the worker is ready waits for it", function()
     local worker <close> = helper.worker([[{
       initialize = function() -- takes a while in which the host looks at its channel

@@ -16,7 +16,8 @@ local dispatch = {}
 ---@field inbox artel.Queue of { message, err, bytes }: set aside while somebody waited for more
 ---@field asideBytes integer? what the inbox took in the stream
 ---@field messageWaiters artel.Queue
----@field requests artel.Queue of { value, reply }: for receiveRequest()
+---@field requests artel.Queue of { value, id }: for receiveRequest()
+---@field requestsAside artel.Queue? of { id, ok, value, bytes }: taken in by lookAhead()
 ---@field requestWaiters artel.Queue
 ---@field writeWaiters artel.Queue those who wait until at most `mark` bytes are queued
 ---@field pending table<integer, table> our requests by id: the waiter of each
@@ -183,9 +184,10 @@ function dispatch.refuse(channel, id, fields)
   return queued, err
 end
 
-local function takeRequest(channel, state, id)
-  if state.mayTakeRequest and not state.mayTakeRequest() then return false end
-  local ok, value = core.take(channel)
+local function mayTakeRequest(state) return not state.mayTakeRequest or state.mayTakeRequest() end
+
+--- Gives a request to whoever answers requests.
+local function giveRequest(channel, state, id, ok, value)
   if not ok then
     dispatch.refuse(channel, id, { kind = value.kind, message = value.message })
   elseif state.onRequest then
@@ -199,7 +201,12 @@ local function takeRequest(channel, state, id)
   else
     dispatch.refuse(channel, id, { kind = "remote", message = "the peer answers no requests" })
   end
-  core.flush(channel)
+  if core.isOpen(channel) then core.flush(channel) end
+end
+
+local function takeRequest(channel, state, id)
+  if not mayTakeRequest(state) then return false end
+  giveRequest(channel, state, id, core.take(channel))
 end
 
 local function takeResponse(channel, state, id)
@@ -278,6 +285,15 @@ end
 
 local function takeCancel(channel, state, id)
   core.take(channel)
+  for _, queue in ipairs { state.requests, state.requestsAside } do
+    for entry in queue:items() do
+      if entry.id == id then -- it has not begun, and nobody waits for it any more
+        queue:remove(entry)
+        state.asideBytes = (state.asideBytes or 0) - (entry.bytes or 0)
+        return
+      end
+    end
+  end
   if state.onCancel then state.onCancel(id) end
 end
 
@@ -295,20 +311,70 @@ local TAKERS = {
   [frame.STATUS] = adminTaker(frame.STATUS),
 }
 
+--- Dispatches a message or a request that was set aside and can be dispatched now.
+---@return boolean dispatched
+local function takeFromAside(channel, state)
+  if state.onMessage and not state.inbox:isEmpty() and state.onMessage(channel) then return true end
+  local requests = state.requestsAside
+  if not requests or requests:isEmpty() or not mayTakeRequest(state) then return false end
+  local entry = requests:pop()
+  state.asideBytes = state.asideBytes - entry.bytes
+  giveRequest(channel, state, entry.id, entry.ok, entry.value)
+  return true
+end
+
+--- Takes the next frame. False when there is none, or when it must stay where it is.
+local function takeNext(channel, state)
+  local kind, id, detail, errno = core.peek(channel)
+  if not kind then
+    if kind == false then
+      dispatch.finish(channel, state, state.connectionError
+        or core.newError { kind = id, message = END_TEXTS[id] or detail, errno = errno })
+    end
+    return false
+  end
+  if TAKERS[kind](channel, state, id) == false then
+    state.holdsBack = true
+    return false
+  end
+  return true
+end
+
 local function pumpFrames(channel, state)
   state.holdsBack = nil
-  while state.onMessage and not state.inbox:isEmpty() and state.onMessage(channel) do end
   while core.isOpen(channel) do
-    local kind, id, detail, errno = core.peek(channel)
-    if not kind then
-      if kind == false then
-        dispatch.finish(channel, state, state.connectionError
-          or core.newError { kind = id, message = END_TEXTS[id] or detail, errno = errno })
+    if not takeFromAside(channel, state) and not takeNext(channel, state) then return end
+  end
+end
+
+-- lookAhead() sets no more aside than this, bytes.
+local LOOK_AHEAD_MAX = 1 << 20
+
+-- What lookAhead() may dispatch: it wakes somebody and calls nobody.
+local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CANCEL] = true }
+
+--- Takes in what has come without starting anything, for a handler that computes and wants to
+--- know whether it still should.
+function dispatch.lookAhead(channel, state)
+  core.fill(channel)
+  while core.isOpen(channel) and (state.asideBytes or 0) < LOOK_AHEAD_MAX do
+    local kind, id = core.peek(channel)
+    if CALLS_NOBODY[kind] then
+      TAKERS[kind](channel, state, id)
+    elseif kind == frame.MESSAGE then
+      if state.messageWaiters:isEmpty() then
+        setAside(channel, state)
+      else
+        takeMessage(channel, state)
       end
-      return
-    end
-    if TAKERS[kind](channel, state, id) == false then
-      state.holdsBack = true
+    elseif kind == frame.REQUEST then
+      state.requestsAside = state.requestsAside or Queue.new()
+      local before = core.unread(channel)
+      local ok, value = core.take(channel)
+      local bytes = before - core.unread(channel)
+      state.requestsAside:push { id = id, ok = ok, value = value, bytes = bytes }
+      state.asideBytes = (state.asideBytes or 0) + bytes
+    else
       return
     end
   end

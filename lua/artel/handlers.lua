@@ -21,6 +21,7 @@ local REQUESTS_MAX = 1000
 ---@field active integer handlers of it that have begun and not ended
 ---@field busy boolean a message (or onConnect) is being handled: the next one waits
 ---@field connecting boolean? onConnect has not ended: requests wait too
+---@field running table<integer, table> the owner of each request's handler, by its id
 ---@field stopped boolean? no new frames are dispatched any more
 ---@field failure table? what a raised error becomes for the peer; nothing is dispatched then
 ---@field hidesTracebacks boolean? the peer does not get to see our code
@@ -62,6 +63,7 @@ local function handle(connection, finished, id, handler, ...)
   finished(connection, id,
     settled(xpcall(handler, handlers.toFailure, connection.implementation, ...)))
   connection.active = connection.active - 1
+  if id then connection.running[id] = nil end
   if connection.handled then connection:handled() end
 end
 
@@ -69,8 +71,21 @@ end
 --- `finished(connection, id, ok, ...)` with what it answered, or with false and a failure.
 function handlers.start(connection, finished, id, handler, ...)
   connection.active = connection.active + 1
-  scheduler.startHandler({ isHandler = true, id = id, channel = connection.channel }, handle,
-    connection, finished, id, handler, ...)
+  local owner = { isHandler = true, id = id, channel = connection.channel }
+  if id then connection.running[id] = owner end
+  scheduler.startHandler(owner, handle, connection, finished, id, handler, ...)
+end
+
+--- Whether nobody waits any more for what the running handler will answer: its request was
+--- cancelled or has timed out, or its channel was closed.
+---@return boolean
+function handlers.isCancelled()
+  local owner = scheduler.currentOwner()
+  if not owner or not owner.id then return false end
+  if owner.isCancelled then return true end
+  if not core.isOpen(owner.channel) then return true end
+  dispatch.lookAhead(owner.channel, core.state(owner.channel))
+  return owner.isCancelled == true
 end
 
 --- Dispatches what had to wait for a handler that has now ended.
@@ -139,6 +154,12 @@ end
 function handlers.attach(connection)
   local state = dispatch.stateOf(connection.channel)
   local implementation = connection.implementation
+  connection.running = {}
+
+  function state.onCancel(id)
+    local owner = connection.running[id]
+    if owner then owner.isCancelled = true end
+  end
 
   local function isHeld()
     return connection.connecting or connection.stopped or connection.failure ~= nil

@@ -13,6 +13,7 @@ local artel = {
   array = core.array,
   async = task.async,
   BootstrapProfile = require "artel.profile",
+  isCancelled = require("artel.handlers").isCancelled,
   null = core.null,
   object = core.object,
   Range = require "artel.range",

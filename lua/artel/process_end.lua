@@ -21,6 +21,7 @@ local anchors = {} -- luacheck: ignore 241 (it is there to hold, not to be read)
 ---@field name string for messages
 ---@field processWatch table? of the loop `processLoop`; does not keep it going by itself
 ---@field endWaiters table<table, boolean>
+---@field endTold boolean? the loop has been told of the end
 
 --- How the process ended, as fields of an error; nil while it runs.
 ---@return { exitCode: integer?, signal: string?, peakMemory: integer?, text: string }?
@@ -71,6 +72,7 @@ end
 local function onEnd(worker)
   scheduler.run(function()
     local state = core.state(worker)
+    state.endTold = true
     closeWatch(state) -- it would go on saying so
     core.noteExit(worker) -- whoever holds the channel open now is not the worker
     if state.exitTimer then state.exitTimer.stop() end
@@ -83,7 +85,13 @@ end
 --- the channel do.
 local function watchProcess(worker)
   local state, loop = core.state(worker), scheduler.loop()
-  if state.processLoop == loop or core.processState(worker) ~= "running" then return end
+  if state.processLoop == loop or state.endTold then return end
+  if core.processState(worker) ~= "running" then
+    -- It ended between the last look at the channel and this wait: nothing will tell of it.
+    state.endTold = true
+    loop.soon(function() onEnd(worker) end)
+    return
+  end
   closeWatch(state)
   local stream = core.processStream(worker)
   if not stream then return end

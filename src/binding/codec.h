@@ -34,9 +34,10 @@ int artel_json_encode(lua_State *L, int index, struct artel_buffer *out,
 
 /*
  * Decodes exactly one value that fills data. 0 with the value pushed; or ARTEL_E_DECODE,
- * ARTEL_E_OVERSIZE (too many items), ARTEL_E_PROTOCOL (no JSON at all: the stream has lost
- * its place) with one string pushed: what was wrong and at which byte. May raise Lua's memory error. Garbage may be collected meanwhile, so any
- * finalizer may run and call anything: data must stay where it is until this returns.
+ * ARTEL_E_OVERSIZE (too many items), ARTEL_E_PROTOCOL (no JSON at all: the stream has
+ * lost its place) with one string pushed: what was wrong and at which byte. May raise
+ * Lua's memory error. Garbage may be collected meanwhile, so any finalizer may run and
+ * call anything: data must stay where it is until this returns.
  */
 int artel_msgpack_decode(lua_State *L, const uint8_t *data, size_t len,
                          const struct artel_codec_limits *limits);

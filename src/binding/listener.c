@@ -176,7 +176,8 @@ static int configure(lua_State *L)
     struct artel_listen_options options = check_options(L);
     int status = artel_listener_adopt(listener, listener->fd, &options);
     if (status < 0) {
-        return artel_push_failure(L, "listen", status, "cannot listen at an inherited socket: %s",
+        return artel_push_failure(L, "listen", status,
+                                  "cannot listen at an inherited socket: %s",
                                   artel_error_text(status));
     }
     lua_pushboolean(L, true);

@@ -100,8 +100,8 @@ bool artel_channel_is_started(const struct artel_channel *channel);
  */
 bool artel_channel_input_ended(const struct artel_channel *channel);
 
-/* Takes in what is here and forgets it: a socket that is closed while it holds unread bytes
- * makes the peer see an error instead of the end. Does not wait. */
+/* Takes in what is here and forgets it: a socket that is closed while it holds unread
+ * bytes makes the peer see an error instead of the end. Does not wait. */
 void artel_channel_discard_input(struct artel_channel *channel);
 
 /* Bytes taken in and not yet consumed. */

@@ -18,8 +18,8 @@ struct artel_resource_limits {
 int artel_resource_limits_apply(const struct artel_resource_limits *limits,
                                 const char **which);
 
-/* Lets this process have as many descriptors as its hard limit allows: the soft one is low
- * for the sake of programs that use select(2). */
+/* Lets this process have as many descriptors as its hard limit allows: the soft one is
+ * low for the sake of programs that use select(2). */
 void artel_resource_limits_raise_open_files(void);
 
 #endif
