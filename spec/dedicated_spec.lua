@@ -38,7 +38,7 @@ describe("a dedicated worker", function()
     end
   end
 
-  it("goes through every step of its life in order", function()
+  it("goes through every step of its life in order #valgrind", function()
     local folder <close> = helper.folder()
     local path = folder.path .. "/steps"
     local factory = artel.WorkerFactory.new {

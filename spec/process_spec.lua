@@ -221,7 +221,7 @@ describe("a worker whose master goes away", function()
     end
   end
 
-  it("finishes what it was sent before it is told", function()
+  it("finishes what it was sent before it is told #valgrind", function()
     local folder <close> = helper.folder()
     local path = folder.path .. "/output"
     local result = helper.script([[

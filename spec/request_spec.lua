@@ -55,7 +55,7 @@ describe("a request", function()
         end)
       end)
 
-      it("gets the reason of a refusal as a value", function()
+      it("gets the reason of a refusal as a value #valgrind", function()
         local both <close> = helper.pair(encoding)
         local left, right = both.left, both.right
         serve(right, function(value, reply) reply(nil, value) end)
@@ -197,7 +197,7 @@ describe("a request", function()
     right:close()
   end)
 
-  it("of a worker is answered by its onRequest while another one still waits", function()
+  it("of a worker is answered by its onRequest while another one still waits #valgrind", function()
     local worker <close> = helper.worker [[{
       onRequest = function(self, value)
         if value == "go" then

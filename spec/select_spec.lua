@@ -15,7 +15,7 @@ describe("artel.select", function()
   }
   for way, run in pairs(WAYS) do
     describe(way, function()
-      it("answers those that have a message, in the order of the list", function()
+      it("answers those that have a message, in the order of the list #valgrind", function()
         local one <close> = helper.pair()
         local a, b = one.left, one.right
         local two <close> = helper.pair()
