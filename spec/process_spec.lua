@@ -85,7 +85,7 @@ describe("the process of a worker", function()
     assert.same({ "bootstrap", "output", "ELOOP" }, { err.kind, err.step, err.errno })
   end)
 
-  it("may be told how much of the system it may use", function()
+  it("may be told how much of the system it may use #unsanitized", function()
     local worker <close> = helper.worker(
       "{ onRequest = function(_, n) return #(('x'):rep(n)) end }",
       { resourceLimits = { memory = 200 << 20, openFiles = 20, cpu = 1000 } })
