@@ -38,6 +38,7 @@ local dispatch = {}
 ---@field onTurn (fun(channel))? called from the loop, after input was taken in and dispatched
 ---@field onOverload (fun(channel))? called when a message does not fit into the queue
 ---@field lingers boolean? what is queued is still to be sent after the peer's end
+---@field onEnd table? a waiter woken when `ended` is settled
 ---@field explainEnd (fun(channel, err): artel.Error?)? makes the final error; nil: not known yet
 
 ---@return artel.ChannelState
@@ -108,6 +109,7 @@ function dispatch.finish(channel, state, err)
   end
   state.ended = final
   dispatch.endWaits(state, final)
+  if state.onEnd then scheduler.wake(state.onEnd) end
   return true
 end
 
@@ -260,7 +262,7 @@ local STEP_NAMES = {
   stage1 = "a stage 1 part", stage2 = "a stage 2 part", stage3 = "a stage 3 part",
   construct = "creating the implementation", loop = "the loop expression",
   socket = "the socket context expression", initialize = "initialize()",
-  listen = "listening", disabled = "the kill switch", profile = "reading the profile",
+  listen = "listening", profile = "reading the profile",
   output = "opening the output path",
 }
 
@@ -271,7 +273,8 @@ local function takeFailure(channel, state)
   if report.part then step = ("%s (number %d)"):format(step, report.part) end
   state.connectionError = core.newError {
     kind = (report.step == "disabled" or report.step == "listen") and report.step or "bootstrap",
-    message = ("%s failed: %s"):format(step, report.message),
+    message = report.step == "disabled" and report.message
+      or ("%s failed: %s"):format(step, report.message),
     traceback = report.traceback, errno = report.errno,
     step = report.step, part = report.part,
   }

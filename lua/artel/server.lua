@@ -5,6 +5,7 @@ local core = require "artel.core"
 local currentWorker = require "artel.current_worker"
 local expression = require "artel.expression"
 local handlers = require "artel.handlers"
+local killSwitch = require "artel.kill_switch"
 local Listeners = require "artel.server_listeners"
 local luvLoop = require "artel.loop_luv"
 local scheduler = require "artel.scheduler"
@@ -150,7 +151,7 @@ local function run(implementation, plan, claim)
   catchSignals(server)
   server.listeners:start()
   claim.report:ready()
-  if claim.switchLock then sockets.removeLock(claim.switchLock) end
+  if claim.switchLock then killSwitch.release(claim.switchLock) end
   sockets.pauseLock(claim.lock)
   local inTime = serve(server, claim)
   server:cutConnections()

@@ -3,6 +3,7 @@
 -- may be starting at the address, the start must be allowed, and nobody may serve it yet.
 
 local core = require "artel.core"
+local killSwitch = require "artel.kill_switch"
 local report = require "artel.server_report"
 
 local sockets = core.sockets
@@ -45,10 +46,6 @@ end
 ---@return artel.Error? err kind "disabled"
 local function holdKillSwitch(plan)
   if not plan.killSwitchPath then return nil end
-  local found, killSwitch = pcall(require, "artel.kill_switch")
-  if not found then
-    return nil, core.newError { kind = "disabled", message = "the kill switch cannot be read" }
-  end
   return killSwitch.hold(plan.killSwitchPath, plan.address)
 end
 
@@ -62,21 +59,21 @@ local function claim(channel, plan)
     reporter:failed { step = "listen", message = err.message, errno = err.errno }
     return EXIT_FAILED
   end
-  local lock
+  local lock, switchLock
   lock, err = sockets.lockAddress(plan.address, LOCK_TIMEOUT, plan.identity)
   if not lock then
     reporter:failed { step = "listen", message = err.message, errno = err.errno }
     return EXIT_FAILED
   end
   local function giveUp(fields, code)
+    if switchLock then killSwitch.release(switchLock) end
     sockets.removeLock(lock)
     reporter:failed(fields)
     return code
   end
-  local switchLock
   switchLock, err = holdKillSwitch(plan)
   if err then
-    return giveUp({ step = "disabled", message = err.message }, EXIT_DISABLED)
+    return giveUp({ step = "disabled", message = err.message, errno = err.errno }, EXIT_DISABLED)
   end
   local served = false
   if #inherited == 0 then

@@ -179,6 +179,17 @@ function sockets.closeListener(listener) end
 ---@return artel.Error? err
 function sockets.lockAddress(address, timeout, user) end
 
+--- Its file stays, and gets that owner and mode if it has to be made.
+---@param path string
+---@param exclusive boolean
+---@param timeout number
+---@param uid integer
+---@param gid integer
+---@param mode integer
+---@return artel.core.AddressLock?
+---@return artel.Error? err kind "timeout" or "disabled"
+function sockets.lockFile(path, exclusive, timeout, uid, gid, mode) end
+
 ---@param lock artel.core.AddressLock
 function sockets.pauseLock(lock) end
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lock of an address in Lua's hands, and how it goes when the process does. */
+/* Locks in Lua's hands, and how that of an address goes when the process does. */
 #include "../core/lock.h"
 
 #include "../core/clock.h"
@@ -21,6 +21,7 @@
 
 struct lock_box {
     struct artel_lock *lock; /* NULL once given up; on the heap, for it may outlive Lua */
+    bool stays;              /* the file does, when the lock is given up */
 };
 
 /* The lock that goes with the process, or NULL; its box does not free it. */
@@ -30,7 +31,11 @@ static int remove_lock(lua_State *L)
 {
     struct lock_box *box = luaL_checkudata(L, 1, LOCK_TYPE);
     if (box->lock != NULL && box->lock != lock_of_process) {
-        artel_lock_remove(box->lock);
+        if (box->stays) {
+            artel_lock_release(box->lock);
+        } else {
+            artel_lock_remove(box->lock);
+        }
         free(box->lock);
     }
     box->lock = NULL;
@@ -48,6 +53,7 @@ static struct artel_lock *new_lock(lua_State *L)
 {
     struct lock_box *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->lock = NULL;
+    box->stays = false;
     if (luaL_newmetatable(L, LOCK_TYPE)) {
         lua_pushcfunction(L, remove_lock);
         lua_setfield(L, -2, "__gc");
@@ -109,6 +115,30 @@ static int lock_address(lua_State *L)
     return status == 0 ? 1 : push_lock_failure(L, status, fault);
 }
 
+/* lockFile(path, exclusive, timeout, uid, gid, mode) */
+static int lock_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    enum artel_lock_mode mode =
+        lua_toboolean(L, 2) ? ARTEL_LOCK_EXCLUSIVE : ARTEL_LOCK_SHARED;
+    int64_t deadline = artel_check_deadline(L, 3);
+    struct artel_lock_owner owner = {
+        .uid = (uid_t)luaL_checkinteger(L, 4),
+        .gid = (gid_t)luaL_checkinteger(L, 5),
+        .mode = (mode_t)luaL_checkinteger(L, 6),
+    };
+    struct artel_lock *lock = new_lock(L);
+    struct lock_box *box = lua_touserdata(L, -1);
+    box->stays = true;
+    char fault[FAULT_LEN] = "";
+    int status = artel_lock_take(lock, path, mode, &owner, deadline, fault, sizeof fault);
+    if (status == 0) {
+        return 1;
+    }
+    bool again = status == -ETIMEDOUT || status == -EINTR;
+    return artel_push_failure(L, again ? "timeout" : "disabled", status, "%s", fault);
+}
+
 static int pause_lock(lua_State *L)
 {
     artel_lock_pause(check_lock(L));
@@ -160,9 +190,12 @@ static int clean_up_at_exit(lua_State *L)
 
 void artel_lock_register(lua_State *L)
 {
-    static const luaL_Reg FUNCTIONS[] = {
-        {"lockAddress", lock_address},       {"pauseLock", pause_lock},
-        {"resumeLock", resume_lock},         {"removeLock", remove_lock},
-        {"cleanUpAtExit", clean_up_at_exit}, {NULL, NULL}};
+    static const luaL_Reg FUNCTIONS[] = {{"lockAddress", lock_address},
+                                         {"lockFile", lock_file},
+                                         {"pauseLock", pause_lock},
+                                         {"resumeLock", resume_lock},
+                                         {"removeLock", remove_lock},
+                                         {"cleanUpAtExit", clean_up_at_exit},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);
 }

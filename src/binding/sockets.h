@@ -60,7 +60,10 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  *
  * lock.c
  *   lockAddress(address, timeout, user?) → lock; missing folders are made, user's if
- * named pauseLock(lock); resumeLock(lock, timeout) → true; removeLock(lock)
+ *     named
+ *   lockFile(path, exclusive, timeout, uid, gid, mode) → lock, whose file stays; if it
+ *     must be made, it gets that owner and mode. Kind "timeout" or "disabled"
+ *   pauseLock(lock); resumeLock(lock, timeout) → true; removeLock(lock)
  *   cleanUpAtExit(lock): when the process exits, its listeners close and the lock goes
  *
  * service.c
