@@ -8,6 +8,7 @@
 ---@class artel.core
 ---@field null lightuserdata artel.null
 ---@field sockets artel.core.sockets
+---@field claimSlots integer requests that may be in flight at one worker of a pool
 ---@field coroutines table<thread, table|false> artel's own coroutines, and whose each is; weak
 local core = {}
 
@@ -176,6 +177,58 @@ function core.setWorkerEnd(channel, workerEnd) end
 
 ---@return string
 function core.transportName(channel) end
+
+-- ---- the requests of a pool, and their claim words ----
+
+--- Queues a request whose body is encoded already, and its claim.
+---@param id integer
+---@param bytes string
+---@return true?
+---@return artel.Error? err
+function core.queueBody(channel, id, bytes) end
+
+--- True: the request surely never begins.
+---@param id integer
+---@return boolean
+function core.claimRecall(channel, id) end
+
+--- Its handler's artel.isCancelled() turns true.
+---@param id integer
+function core.claimCancel(channel, id) end
+
+--- How far it has come, and since when it runs (seconds of core.now()).
+---@param id integer
+---@return "none"|"queued"|"begun"|"cancelled"|"done"|"recalled"
+---@return number? since
+function core.claimState(channel, id) end
+
+--- 0 when it is not known.
+---@param id integer
+---@return number seconds
+function core.claimRunTime(channel, id) end
+
+--- In the worker. False: the master has taken the request back.
+---@param id integer
+---@return boolean
+function core.claimBegin(channel, id) end
+
+--- In the worker, before the answer is queued.
+---@param id integer
+function core.claimFinish(channel, id) end
+
+--- In the worker, at its start: maps the page that came with it.
+function core.openClaims(channel) end
+
+-- ---- functions and terminals ----
+
+--- The names of a function's upvalues; nil for one written in C.
+---@param fn function
+---@return string[]?
+function core.upvalueNames(fn) end
+
+---@param descriptor integer
+---@return boolean
+function core.isTerminal(descriptor) end
 
 -- ---- the process behind a worker ----
 

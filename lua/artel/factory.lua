@@ -9,6 +9,8 @@ local factoryCodec = require "artel.factory_codec"
 local hostPath = require "artel.host_path"
 local killSwitchMethods = require "artel.kill_switch_methods"
 local plan = require "artel.plan"
+local poolOptions = require "artel.pool_options"
+local pools = require "artel.pool"
 local scripts = require "artel.profile_scripts"
 local sharedFactory = require "artel.shared_factory"
 local workers = require "artel.worker"
@@ -49,9 +51,10 @@ end
 --- Starts a worker.
 ---@param field "module"|"expression" what `text` is
 ---@param level integer where misuse is raised, as for error()
+---@param pooled? boolean with claim words for the requests of a pool
 ---@return artel.Worker?
 ---@return artel.Error?
-function WorkerFactory:startWorker(field, text, arguments, level)
+function WorkerFactory:startWorker(field, text, arguments, level, pooled)
   local profile = self.profile
   local accepted, reason = checks.accept(checks[field], text)
   local source = { [field] = accepted }
@@ -61,6 +64,7 @@ function WorkerFactory:startWorker(field, text, arguments, level)
   local toSend
   toSend, reason = planToSend(profile, source, built)
   if not toSend then return nil, core.newError { kind = "spawn", message = reason } end
+  toSend.claims = pooled
   local path
   path, reason = hostPath.find(profile:getHostPath())
   if not path then return nil, core.newError { kind = "spawn", message = reason } end
@@ -72,7 +76,7 @@ function WorkerFactory:startWorker(field, text, arguments, level)
     path = path, argv = argv, plan = toSend, encoding = codec.encoding, codec = codec.codec,
     maxMessageSize = built.maxMessageSize, maxMessageItems = built.maxMessageItems,
     maxQueuedBytes = built.maxQueuedBytes, stopTimeout = built.stopTimeout,
-    label = source.module or "an expression",
+    label = source.module or "an expression", claims = pooled,
   }
 end
 
@@ -93,6 +97,39 @@ end
 function WorkerFactory:createWorkerWithExpression(expression)
   local worker, err = self:startWorker("expression", expression, nil, 2)
   return worker, err
+end
+
+local function createPool(factory, field, text, count, options, level)
+  local checked, reason = poolOptions.pool(count, options)
+  if not checked then error("createWorkerPool: " .. reason, level + 1) end
+  local profile = factory.profile
+  local ok, codec = pcall(factoryCodec.options, profile:getChannelFactory())
+  if not ok then error(codec, level + 1) end
+  local built
+  built, reason = plan.build(profile, { [field] = text }, checked.arguments)
+  if not built then error("createWorkerPool: " .. reason, level + 1) end
+  return pools.new(checked, function()
+    return factory:startWorker(field, text, checked.arguments, 1, true)
+  end, { encoding = codec.encoding, codec = codec.codec, maxMessageSize = built.maxMessageSize,
+    stopTimeout = built.stopTimeout })
+end
+
+--- Starts a pool of workers that run a module.
+---@param module string
+---@param count? integer|table how many, or the options; by default as many as processors
+---@param options? table
+---@return artel.WorkerPool
+function WorkerFactory:createWorkerPool(module, count, options)
+  local pool = createPool(self, "module", module, count, options, 2)
+  return pool
+end
+
+--- Starts a pool of workers whose implementation is the value of a Lua expression.
+---@param expression string
+---@return artel.WorkerPool
+function WorkerFactory:createWorkerPoolWithExpression(expression, count, options)
+  local pool = createPool(self, "expression", expression, count, options, 2)
+  return pool
 end
 
 sharedFactory.extend(WorkerFactory)

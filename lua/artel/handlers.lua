@@ -84,6 +84,7 @@ function handlers.isCancelled()
   if not owner or not owner.id then return false end
   if owner.isCancelled then return true end
   if not core.isOpen(owner.channel) then return true end
+  if core.claimState(owner.channel, owner.id) == "cancelled" then return true end
   dispatch.lookAhead(owner.channel, core.state(owner.channel))
   return owner.isCancelled == true
 end
@@ -114,6 +115,7 @@ local function requestHandled(connection, id, ok, response, reason)
   local channel = connection.channel
   if not ok then count(connection, "errors") end
   if not core.isOpen(channel) then return end
+  core.claimFinish(channel, id)
   local told
   if ok then
     local _, _, lost = requests.respond(channel, id, response, reason)
@@ -176,6 +178,7 @@ function handlers.attach(connection)
   end
 
   function state.onRequest(channel, id, request)
+    if not core.claimBegin(channel, id) then return end -- its pool has taken it back
     count(connection, "requests")
     if not implementation.onRequest then
       dispatch.refuse(channel, id, { kind = "remote", message = "the worker answers no requests" })

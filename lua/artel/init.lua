@@ -6,6 +6,7 @@ local channelModule = require "artel.channel"
 local factoryCodec = require "artel.factory_codec"
 local killSwitchMethods = require "artel.kill_switch_methods"
 local sharedFactory = require "artel.shared_factory"
+local maps = require "artel.map"
 local task = require "artel.task"
 
 ---@class artel
@@ -22,6 +23,7 @@ local artel = {
   SharedWorker = require("artel.shared_worker").class,
   WorkerCounter = require "artel.counter",
   WorkerFactory = require "artel.factory",
+  WorkerPool = require("artel.pool").class,
   WorkerRunner = require("artel.current_worker").WorkerRunner,
   WorkerStatus = require "artel.status",
 }
@@ -65,6 +67,41 @@ function artel.createWorkerWithExpression(expression)
   local worker, err = factory():startWorker("expression", expression, nil, 2)
   return worker, err
 end
+
+--- See WorkerFactory:createWorkerPool.
+---@param module string
+---@param count? integer|table
+---@param options? table
+---@return artel.WorkerPool
+function artel.createWorkerPool(module, count, options)
+  local pool = artel.WorkerFactory.createWorkerPool(factory(), module, count, options)
+  return pool
+end
+
+--- See WorkerFactory:createWorkerPoolWithExpression.
+---@return artel.WorkerPool
+function artel.createWorkerPoolWithExpression(expression, count, options)
+  local pool = artel.WorkerFactory.createWorkerPoolWithExpression(factory(), expression, count,
+    options)
+  return pool
+end
+
+--- Calls `what` for every item on every core; the results in order.
+---@param what function|string `fn(item, context)` without upvalues, or a module with onRequest
+---@param items any[]|fun(): any
+---@param options? table those of a pool and of its map, and `context`
+---@return any[]? results with `n`
+---@return artel.Error|table? err
+function artel.map(what, items, options)
+  local results, err = maps.map(factory(), what, items, options, 2)
+  return results, err
+end
+
+--- The same as an iterator of index, response, err, item, in order of completion.
+---@param what function|string
+---@param items any[]|fun(): any
+---@param options? table
+function artel.imap(what, items, options) return maps.imap(factory(), what, items, options, 2) end
 
 -- See lua/artel/shared_factory.lua and lua/artel/kill_switch_methods.lua.
 for _, names in ipairs { sharedFactory.names, killSwitchMethods.names } do

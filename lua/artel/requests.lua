@@ -134,12 +134,14 @@ function requests.receive(channel, timeout, level)
     return entry.value, function(response, reason)
       if answered then error("this request was answered already", 2) end
       answered = true
+      if core.isOpen(channel) then core.claimFinish(channel, entry.id) end
       local sent, err = requests.respond(channel, entry.id, response, reason)
       if sent and core.pending(channel) > 0 then return waiting.afterQueueing(channel, 2) end
       return sent, err
     end
   end
   local entry = state.requests:pop()
+  while entry and not core.claimBegin(channel, entry.id) do entry = state.requests:pop() end
   if entry then return answer(entry) end
   if state.ended then return nil, state.ended end
   local waiter = { abandon = abandonWait, queue = state.requestWaiters }
@@ -150,6 +152,9 @@ function requests.receive(channel, timeout, level)
     }
   end
   if waiter.err then return nil, waiter.err end
+  if not core.claimBegin(channel, waiter.id) then -- taken back by a pool: wait on
+    return requests.receive(channel, timeout, level)
+  end
   return answer(waiter)
 end
 

@@ -204,6 +204,8 @@ void artel_box_close(struct artel_channel_box *box)
         artel_reaper_add(&box->process);
     }
     artel_process_fini(&box->process);
+    artel_claims_unmap(box->claims);
+    box->claims = NULL;
 }
 
 ssize_t artel_box_fill(struct artel_channel_box *box, bool block)

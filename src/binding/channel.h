@@ -4,6 +4,7 @@
 #define ARTEL_BINDING_CHANNEL_H
 
 #include "../core/channel.h"
+#include "../core/claims.h"
 #include "../core/process.h"
 #include "codec.h"
 
@@ -20,6 +21,7 @@ enum {
 struct artel_channel_box {
     struct artel_channel *channel; /* NULL once closed */
     struct artel_process process;  /* pid 0 when there is no process behind it */
+    struct artel_claims *claims;   /* of a pool's worker; NULL when there are none */
     struct artel_codec_limits limits;
     bool worker_end; /* this end is a worker's: it stops reading while it cannot send */
     bool exit_noted; /* the process has ended: an empty read is the end of the channel */
@@ -78,5 +80,6 @@ void artel_box_close(struct artel_channel_box *box);
 void artel_channel_register(lua_State *L);
 void artel_channel_parts_register(lua_State *L);
 void artel_process_register(lua_State *L);
+void artel_claims_register(lua_State *L);
 
 #endif

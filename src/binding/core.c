@@ -7,6 +7,7 @@
 #include "codec.h"
 #include "error.h"
 #include "file.h"
+#include "function.h"
 #include "main_thread.h"
 #include "open.h"
 #include "sockets.h"
@@ -23,7 +24,9 @@ int luaopen_artel_core(lua_State *L)
     artel_channel_parts_register(L);
     artel_wait_register(L);
     artel_open_register(L);
+    artel_claims_register(L);
     artel_file_register(L);
+    artel_function_register(L);
     artel_address_register(L);
     artel_system_register(L);
     artel_main_thread_register(L);

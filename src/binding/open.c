@@ -151,8 +151,14 @@ static int start_worker(lua_State *L)
         artel_fd_close(&ends[1]);
         return push_open_failure(L, "spawn", status);
     }
+    if (lua_getfield(L, 1, "claims") != LUA_TNIL) {
+        status = artel_claims_create(&box->claims, &child.memory_fd);
+    }
     child.channel_fd = ends[1];
-    status = artel_process_start(&box->process, &child);
+    if (status == 0) {
+        status = artel_process_start(&box->process, &child);
+    }
+    artel_fd_close(&child.memory_fd);
     artel_fd_close(&ends[1]);
     if (status < 0) {
         return artel_push_failure(L, "spawn", status, "cannot start the host %s: %s",

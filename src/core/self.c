@@ -26,6 +26,11 @@ uid_t artel_self_effective_user(void)
     return geteuid();
 }
 
+bool artel_self_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
 /* Whether an object of the loader is the program: the program's own headers lie in it. */
 static bool is_main_object(const Dl_info *object)
 {

@@ -9,6 +9,9 @@
 pid_t artel_self_process_id(void);
 uid_t artel_self_effective_user(void);
 
+/* Whether a person may be reading what is written to fd. */
+bool artel_self_is_terminal(int fd);
+
 /*
  * The absolute path of the file that holds this code: a shared library, or the program
  * itself (*is_program). Ask early: a relative path is completed with the current folder.

@@ -1,0 +1,354 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- WorkerPool: several workers of one implementation, as users see them.
+
+local channelModule = require "artel.channel"
+local core = require "artel.core"
+local dispatch = require "artel.dispatch"
+local Engine = require "artel.pool_engine"
+local poolMap = require "artel.pool_map"
+local poolOptions = require "artel.pool_options"
+local poolStatus = require "artel.pool_status"
+local poolWait = require "artel.pool_wait"
+local processEnd = require "artel.process_end"
+local waiting = require "artel.waiting"
+
+local TERMINATE_GRACE = 1 -- seconds between SIGTERM and SIGKILL
+
+--- Workers of one implementation. `#pool`, `pool[i]` and `ipairs(pool)` give the workers.
+---@class artel.WorkerPool
+local WorkerPool = {}
+
+local ENGINE = {} -- the key of a pool's engine
+
+local function engineOf(pool, level)
+  local engine = type(pool) == "table" and rawget(pool, ENGINE)
+  if not engine then error("bad argument #1 (a worker pool expected)", level + 1) end
+  if engine.closing then error("attempt to use a closed pool", level + 1) end
+  return engine
+end
+
+-- ---- messages ----
+
+--- The oldest report of a death, if there is one.
+local function takeDeath(engine)
+  local err = engine.deaths:pop()
+  if err then return nil, err end
+end
+
+--- Waits for a message of any worker.
+---@param timeout? number seconds
+---@return any message nil when there is none
+---@return artel.Worker|artel.Error worker who sent it, or why there is none; err.worker has died
+function WorkerPool:receiveMessage(timeout)
+  local engine = engineOf(self, 2)
+  waiting.checkTimeout(timeout, "receiveMessage", 1, 2)
+  local function readable()
+    local slots = engine.slots
+    for i = 1, #slots do
+      local slot = slots[(engine.heard + i - 1) % #slots + 1]
+      if slot:isAlive() and dispatch.isReadable(slot.worker, core.state(slot.worker)) then
+        engine.heard = slot.index
+        return slot.worker
+      end
+    end
+  end
+  poolWait.turn(engine)
+  local worker
+  local function isDone()
+    worker = readable()
+    return worker ~= nil or not engine.deaths:isEmpty()
+  end
+  local done = isDone()
+  if not done and timeout ~= 0 then done = poolWait.untilReadable(engine, isDone, timeout, 2) end
+  if not done then
+    return nil, core.newError {
+      kind = "timeout", message = ("no message within %g s"):format(timeout),
+    }
+  end
+  if not worker then return takeDeath(engine) end
+  local message, err = worker:receiveMessage(0)
+  if message == nil then return nil, err end
+  return message, worker
+end
+
+--- Calls `listener(worker, loop)` from luv's loop whenever a worker has a message or has died.
+---@param loop table what require "luv" returns
+---@param listener fun(worker: artel.Worker, loop: table)
+---@param once? boolean only the first time
+function WorkerPool:registerRead(loop, listener, once)
+  local engine = engineOf(self, 2)
+  if type(listener) ~= "function" then
+    error("bad argument #2 to 'registerRead' (function expected)", 2)
+  end
+  self:unregisterRead(loop)
+  function engine.listen(worker)
+    worker:registerRead(loop, function(channel)
+      if once then self:unregisterRead(loop) end
+      listener(channel, loop)
+    end)
+  end
+  for _, slot in ipairs(engine.slots) do
+    if slot:isAlive() then engine.listen(slot.worker) end
+  end
+end
+
+--- Ends what registerRead began.
+---@param loop table what require "luv" returns
+function WorkerPool:unregisterRead(loop)
+  local engine = engineOf(self, 2)
+  if not engine.listen then return end
+  engine.listen = nil
+  for _, slot in ipairs(engine.slots) do
+    if slot.worker and core.isOpen(slot.worker) then slot.worker:unregisterRead(loop) end
+  end
+end
+
+--- Waits until every worker is ready.
+---@param timeout? number seconds
+---@return true|nil ready
+---@return artel.Error? err kind "bootstrap" when a worker could not start
+function WorkerPool:waitUntilReady(timeout)
+  local engine = engineOf(self, 2)
+  waiting.checkTimeout(timeout, "waitUntilReady", 1, 2)
+  local deaths = engine.restarts
+  local function failure()
+    local last = engine.deaths[engine.deaths.last]
+    return engine.suspended or engine.restarts > deaths and last
+      and last.kind == "bootstrap" and last or nil
+  end
+  local function isDone()
+    if failure() then return true end
+    for _, slot in ipairs(engine.slots) do
+      if not slot.isReady then return false end
+    end
+    return true
+  end
+  if not poolWait.until_(engine, isDone, timeout, 2) then
+    return nil, core.newError {
+      kind = "timeout", message = ("not every worker was ready within %g s"):format(timeout),
+    }
+  end
+  local err = failure()
+  if err then return nil, err end
+  return true
+end
+
+-- ---- requests ----
+
+local function checkRequestTimeout(options, level)
+  if options == nil then return nil end
+  if type(options) ~= "table" then
+    error("bad argument #2 to 'request' (a table such as { timeout = 5 } expected)", level + 1)
+  end
+  for name in pairs(options) do
+    if name ~= "timeout" then
+      error(("unknown option '%s'; there is: timeout"):format(name), level + 1)
+    end
+  end
+  if options.timeout ~= nil then
+    if not (type(options.timeout) == "number" and options.timeout >= 0) then
+      error("bad option 'timeout' (seconds from 0 up expected)", level + 1)
+    end
+  end
+  return options.timeout
+end
+
+--- Sends a request to the least busy worker and waits for the response.
+---@param value any what onRequest gets
+---@param options? { timeout: number } running time in seconds
+---@return any response
+---@return artel.Error? err
+function WorkerPool:request(value, options)
+  local engine = engineOf(self, 2)
+  local timeout = checkRequestTimeout(options, 2)
+  if value == nil then error("bad argument #1 to 'request' (a value expected, got nil)", 2) end
+  waiting.check(2)
+  if engine.suspended then poolWait.turn(engine) end -- it may be time for the next try
+  local job, err = engine:submit(value, timeout, function() poolWait.check(engine) end)
+  if not job then return nil, err end
+  local _ <close> = setmetatable({}, { __close = function()
+    if job.ended then return end
+    engine:cancel(job,
+      core.newError { kind = "cancelled", message = "the request was cancelled" })
+  end })
+  poolWait.until_(engine, function() return job.ended end, nil, 2)
+  return job.answer, job.failure
+end
+
+local function checkMap(items, options, name, level)
+  if type(items) ~= "table" and type(items) ~= "function" then
+    error(("bad argument #1 to '%s' (a list or an iterator expected, got %s)"):format(name,
+      type(items)), level + 1)
+  end
+  local checked, reason = poolOptions.map(options)
+  if not checked then error(("%s: %s"):format(name, reason), level + 1) end
+  return checked
+end
+
+--- One request for each item; the results in the order of the items.
+---@param items any[]|fun(): any
+---@param options? table
+---@return any[]? results with `n`; nil at the first error
+---@return artel.Error|table? err with `index`; with errors = "collect" the errors by index
+function WorkerPool:map(items, options)
+  local engine = engineOf(self, 2)
+  local results, err = poolMap.map(engine, items, checkMap(items, options, "map", 2), 2)
+  return results, err
+end
+
+--- One request for each item; iterates over index, response, err, item as they end.
+---@param items any[]|fun(): any
+---@param options? table
+function WorkerPool:imap(items, options)
+  local engine = engineOf(self, 2)
+  return poolMap.imap(engine, items, checkMap(items, options, "imap", 2), 2)
+end
+
+--- For artel.map.
+---@private
+function WorkerPool:engine() return engineOf(self, 2) end
+
+--- How the pool is.
+---@return artel.WorkerStatus
+function WorkerPool:getStatus()
+  local engine = engineOf(self, 2)
+  poolWait.turn(engine)
+  return poolStatus.of(engine)
+end
+
+--- The processors that this process may really use.
+---@return integer
+WorkerPool.getProcessorCount = poolOptions.processorCount
+
+-- ---- the end ----
+
+local function awaitAll(workers, deadline, mode)
+  local left = {}
+  for _, worker in ipairs(workers) do
+    if not processEnd.await(worker, math.max(0, deadline - core.now()), mode) then
+      left[#left + 1] = worker
+    end
+  end
+  return left
+end
+
+local function signalAll(workers, signal, group)
+  for _, worker in ipairs(workers) do core.kill(worker, core.signalNumber(signal), group) end
+end
+
+--- Closes every channel, waits for the processes, and ends those that do not end.
+local function endWorkers(engine, deadline, mode)
+  local workers = {}
+  for _, slot in ipairs(engine.slots) do
+    workers[#workers + 1] = slot.worker
+    if slot.successor then workers[#workers + 1] = slot.successor.worker end
+  end
+  for worker in pairs(engine.leaving) do workers[#workers + 1] = worker end
+  for _, worker in ipairs(workers) do
+    if core.isOpen(worker) then channelModule.closeAtOnce(worker) end
+  end
+  local left = awaitAll(workers, deadline, mode)
+  signalAll(left, "SIGTERM")
+  left = awaitAll(left, core.now() + TERMINATE_GRACE, mode)
+  signalAll(left, "SIGKILL", true)
+  awaitAll(left, math.huge, mode)
+  for _, worker in ipairs(workers) do processEnd.release(worker) end
+end
+
+--- Ends the pool: what is queued ends "cancelled", what runs has the time to finish.
+---@param timeout? number seconds; the profile's stop time-out by default
+---@return true
+function WorkerPool:close(timeout)
+  waiting.checkTimeout(timeout, "close", 1, 2)
+  local engine = rawget(self, ENGINE)
+  if engine.closing then return true end
+  local mode = waiting.check(2)
+  local deadline = core.now() + (timeout or engine.stopTimeout)
+  local function closed()
+    return core.newError { kind = "cancelled", message = "the pool was closed" }
+  end
+  engine:cancelQueued(closed)
+  poolWait.until_(engine, function() return engine:runningCount() == 0 end,
+    math.max(0, deadline - core.now()), 2)
+  engine.closing = true
+  engine:cancelRunning(closed)
+  if engine.loopTimer then engine.loopTimer.stop() end
+  endWorkers(engine, deadline, mode)
+  return true
+end
+
+-- ---- making one ----
+
+local metatable = { __name = "artel.WorkerPool" }
+
+function metatable.__index(pool, key)
+  local method = WorkerPool[key]
+  if method ~= nil then return method end
+  local engine = rawget(pool, ENGINE)
+  local slot = engine and math.type(key) == "integer" and engine.slots[key]
+  if not slot then return nil end
+  if not engine.closing then poolWait.turn(engine) end
+  return slot.worker
+end
+
+function metatable.__newindex() error("a worker pool cannot be changed", 2) end
+function metatable.__len(pool) return #rawget(pool, ENGINE).slots end
+function metatable.__close(pool) pool:close() end
+
+--- A dropped pool waits for nobody. Workers that are idle end with their channels; one that is
+--- busy works for nobody any more.
+function metatable.__gc(pool)
+  local engine = rawget(pool, ENGINE)
+  if not engine or engine.closing then return end
+  for _, slot in ipairs(engine.slots) do
+    if slot.worker and slot.inFlight > 0 then
+      core.kill(slot.worker, core.signalNumber "SIGTERM")
+    end
+  end
+end
+
+function metatable.__tostring(pool)
+  local engine = rawget(pool, ENGINE)
+  return ("artel worker pool (%d workers%s)"):format(#engine.slots,
+    engine.closing and ", closed" or "")
+end
+
+--- Encodes a request once, for whichever worker gets it.
+local function encoderFor(options)
+  local codec, limit = options.codec, options.maxMessageSize
+  return function(value)
+    local ok, bytes, reason
+    if codec then
+      ok, bytes = pcall(codec.encode, value)
+      if not ok then bytes, reason = nil, dispatch.textOf(bytes) end
+    else
+      bytes, reason = core.encode(options.encoding, value)
+    end
+    if not bytes then return nil, core.newError { kind = "encode", message = reason } end
+    if #bytes > limit then
+      return nil, core.newError { kind = "oversize",
+        message = ("the request has %d bytes, the limit is %d"):format(#bytes, limit) }
+    end
+    return bytes
+  end
+end
+
+--- Starts a pool.
+---@param options table as poolOptions.pool() answers them
+---@param start fun(): artel.Worker?, artel.Error?
+---@param channelOptions table encoding, codec, maxMessageSize, stopTimeout
+---@return artel.WorkerPool
+local function new(options, start, channelOptions)
+  local engine = Engine.new(options, start, encoderFor(channelOptions))
+  engine.stopTimeout = channelOptions.stopTimeout
+  engine.heard, engine.waiters, engine.leaving = 0, {}, {}
+  function engine.discard(worker)
+    channelModule.closeAtOnce(worker)
+    engine.leaving[worker] = true
+  end
+  local pool = setmetatable({ [ENGINE] = engine }, metatable)
+  engine:startAll()
+  return pool
+end
+
+return { class = WorkerPool, new = new }

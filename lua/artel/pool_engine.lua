@@ -1,0 +1,447 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The requests of a pool: queued, sent, moved, timed, ended. Every job ends exactly once, in
+-- finish(); who waits for it is told through `job.onEnd`.
+
+local core = require "artel.core"
+local Deadlines = require "artel.deadlines"
+local dispatch = require "artel.dispatch"
+local Percentiles = require "artel.percentiles"
+local Queue = require "artel.queue"
+local scheduler = require "artel.scheduler"
+local Slot = require "artel.pool_slot"
+local waiting = require "artel.waiting"
+
+---@class artel.PoolEngine
+---@field slots artel.PoolSlot[]
+---@field queue artel.Queue of jobs; ended ones are skipped
+---@field queued integer jobs in it that have not ended
+---@field queuedBytes integer
+---@field deadlines artel.Deadlines
+---@field suspended artel.Error? why no worker is started any more, but one now and then
+---@field everReady boolean
+---@field closing boolean?
+---@field deaths artel.Queue of errors for receiveMessage()
+local Engine = {}
+Engine.__index = Engine
+
+---@param start fun(): artel.Worker?, artel.Error? starts a worker
+function Engine.new(options, start, encode)
+  local engine = setmetatable({
+    options = options, start = start, encode = encode, slots = {}, queue = Queue.new(), queued = 0,
+    queuedBytes = 0, deadlines = Deadlines.new(), everReady = false, deaths = Queue.new(),
+    births = {}, finished = 0, failed = 0, restarts = 0, turn = 0,
+    waitTimes = Percentiles.new(), runTimes = Percentiles.new(),
+  }, Engine)
+  for index = 1, options.workers do engine.slots[index] = Slot.new(engine, index) end
+  return engine
+end
+
+--- A copy of an error, with more fields: each request has its own.
+local function errorWith(err, fields)
+  local copy = {}
+  for name, value in pairs(err) do copy[name] = value end
+  for name, value in pairs(fields) do copy[name] = value end
+  return core.newError(copy)
+end
+
+-- ---- the end of a job ----
+
+local function finish(engine, job, value, err)
+  if job.ended then return end
+  job.ended, job.answer, job.failure = true, value, err
+  if err then engine.failed = engine.failed + 1 else engine.finished = engine.finished + 1 end
+  if job.queueEntry then Deadlines.cancel(job.queueEntry) end
+  if job.runEntry then Deadlines.cancel(job.runEntry) end
+  job.onEnd(job)
+end
+
+local function leaveQueue(engine, job)
+  job.isQueued = false
+  engine.queued = engine.queued - 1
+  engine.queuedBytes = engine.queuedBytes - #job.bytes
+end
+
+local function enqueue(engine, job, first)
+  job.isQueued, job.slot = true, nil
+  engine.queued = engine.queued + 1
+  engine.queuedBytes = engine.queuedBytes + #job.bytes
+  if first then engine.queue:pushFront(job) else engine.queue:push(job) end
+end
+
+--- Ends everything that waits in the queue.
+local function failQueued(engine, err)
+  local job = engine.queue:pop()
+  while job do
+    if job.isQueued then
+      leaveQueue(engine, job)
+      finish(engine, job, nil, errorWith(err, { phase = "queued" }))
+    end
+    job = engine.queue:pop()
+  end
+end
+
+-- ---- giving jobs to workers ----
+
+local function leastBusy(engine)
+  local slots, best = engine.slots, nil
+  for i = 1, #slots do
+    local slot = slots[(engine.turn + i - 1) % #slots + 1]
+    if slot:hasRoom() and slot:isAlive() and (not best or slot.inFlight < best.inFlight) then
+      best = slot
+    end
+  end
+  if best then engine.turn = best.index end
+  return best
+end
+
+local function nextQueued(engine)
+  local job = engine.queue:peek()
+  while job and not job.isQueued do -- it ended while it was queued
+    engine.queue:pop()
+    job = engine.queue:peek()
+  end
+  return job
+end
+
+local checkRunning
+
+local function give(engine, slot, job)
+  leaveQueue(engine, job)
+  local sent, err = slot:send(job)
+  if not sent then return finish(engine, job, nil, err) end
+  engine.touched[slot] = true
+  if not job.wasSent then
+    job.wasSent = true
+    engine.waitTimes:add(job.sentAt - job.queuedAt)
+  end
+  if job.timeout then
+    job.runEntry = engine.deadlines:add(job.timeout, checkRunning, engine, job, slot, job.id)
+  end
+end
+
+--- Moves requests that have not begun from a worker that has several to one that has none.
+local function balance(engine)
+  local idle, busiest
+  for _, slot in ipairs(engine.slots) do
+    if slot:hasRoom() and slot:isAlive() and slot.inFlight == 0 then idle = slot end
+    if slot.inFlight > 1 and (not busiest or slot.inFlight > busiest.inFlight) then
+      busiest = slot
+    end
+  end
+  if not idle or not busiest then return false end
+  local moved = busiest:giveUpHalf()
+  for i = 1, #moved do enqueue(engine, moved[i], true) end
+  return #moved > 0
+end
+
+--- Sends as much as the workers have room for.
+function Engine:assign()
+  if self.assigning then return end
+  self.assigning, self.touched = true, {}
+  repeat
+    local job = nextQueued(self)
+    local slot = job and leastBusy(self)
+    if slot then
+      self.queue:pop()
+      give(self, slot, job)
+    end
+  until not slot and (job or not balance(self))
+  for slot in pairs(self.touched) do
+    if core.isOpen(slot.worker) then
+      core.flush(slot.worker)
+      if self.usesLoop then waiting.update(slot.worker) end
+    end
+  end
+  self.assigning = false
+  self:renew()
+end
+
+-- ---- answers, time-outs, cancelling ----
+
+--- A request whose worker has died.
+local function lost(engine, job, err)
+  local state = core.claimState(job.slot.worker, job.id)
+  local begun = state ~= "queued" and state ~= "recalled"
+  job.slot:forget(job)
+  if job.givenUp then return end
+  if job.runEntry then Deadlines.cancel(job.runEntry) end
+  if begun then job.attempts = job.attempts + 1 end
+  if begun and job.attempts > engine.options.retries or engine.closing then
+    local more = { attempts = job.attempts, phase = begun and "running" or "queued" }
+    if job.attempts > 1 then
+      more.message = ("%s; the request was tried %d times"):format(err.message, job.attempts)
+    end
+    return finish(engine, job, nil, errorWith(err, more))
+  end
+  enqueue(engine, job, true)
+end
+
+--- Called from the run queue when a job was answered or its channel has ended.
+local function onAnswer(job)
+  local engine, slot = job.engine, job.slot
+  local value, err = job.value, job.err
+  job.value, job.err = nil, nil
+  if not slot then return end
+  if err and rawequal(err, core.state(slot.worker).ended) then
+    lost(engine, job, err)
+  else
+    local run = slot:learn(job)
+    if run then engine.runTimes:add(run) end
+    slot:forget(job)
+    job.slot = nil
+    if not job.givenUp then finish(engine, job, value, err) end
+  end
+  engine:assign()
+end
+
+--- Ends a job whose handler may go on: it is told, and killed with its worker after the grace.
+local function giveUp(engine, job, err)
+  local slot = job.slot
+  job.givenUp = true
+  slot:tellCancelled(job)
+  finish(engine, job, nil, err)
+  local id, worker = job.id, slot.worker
+  engine.deadlines:add(engine.options.cancelGrace, function()
+    if slot.worker == worker and slot.jobs[id] == job then
+      core.kill(worker, core.signalNumber "SIGKILL", true)
+    end
+  end)
+end
+
+--- A job's running time is over, if it has begun at all.
+function checkRunning(engine, job, slot, id)
+  if job.ended or job.done or job.slot ~= slot or job.id ~= id then return end
+  local state, begun = core.claimState(slot.worker, id)
+  if state == "queued" then -- it waits behind a slow one: somebody else may take it
+    if slot:recall(job) then
+      enqueue(engine, job, true)
+      return engine:assign()
+    end
+    begun = core.now()
+  end
+  local left = (begun or job.sentAt) + job.timeout - core.now()
+  if left > 0 then
+    job.runEntry = engine.deadlines:add(left, checkRunning, engine, job, slot, id)
+    return
+  end
+  giveUp(engine, job, core.newError { kind = "timeout", phase = "running",
+    message = ("the request ran for more than %g s"):format(job.timeout) })
+end
+
+--- Ends a job that nobody wants any more.
+function Engine:cancel(job, err)
+  if job.ended then return end
+  if job.isQueued then
+    leaveQueue(self, job)
+    return finish(self, job, nil, err)
+  end
+  if job.slot:recall(job) then return finish(self, job, nil, err) end
+  giveUp(self, job, err)
+end
+
+--- A job has waited too long: here, or at a worker behind others.
+local function queueTimedOut(engine, job)
+  if job.isQueued then
+    leaveQueue(engine, job)
+  elseif job.ended or not job.slot or not job.slot:recall(job) then
+    return
+  end
+  finish(engine, job, nil, core.newError { kind = "timeout", phase = "queued",
+    message = ("no worker was free within %g s"):format(engine.options.queueTimeout) })
+end
+
+--- Takes a request in. `onEnd(job)` is called once: job.answer, or job.failure.
+---@return table? job
+---@return artel.Error? err it was not taken
+function Engine:submit(value, timeout, onEnd, isMap)
+  local bytes, err = self.encode(value)
+  if not bytes then return nil, err end
+  if self.suspended then return nil, errorWith(self.suspended, { phase = "queued" }) end
+  local options = self.options
+  if not isMap and (self:waitingCount() >= options.maxQueue
+      or self.queuedBytes + #bytes > options.maxQueueBytes and self.queued > 0) then
+    return nil, core.newError { kind = "overloaded",
+      message = ("%d requests of %d bytes are queued already"):format(self.queued,
+        self.queuedBytes) }
+  end
+  local job = { engine = self, bytes = bytes, timeout = timeout or options.requestTimeout,
+    onEnd = onEnd, attempts = 0, queuedAt = core.now(), callback = onAnswer }
+  enqueue(self, job)
+  if options.queueTimeout then
+    job.queueEntry = self.deadlines:add(options.queueTimeout, queueTimedOut, self, job)
+  end
+  return job
+end
+
+--- Ends what has not been sent.
+---@param makeError fun(): artel.Error
+function Engine:cancelQueued(makeError)
+  local job = self.queue:pop()
+  while job do
+    if job.isQueued then self:cancel(job, makeError()) end
+    job = self.queue:pop()
+  end
+end
+
+--- Ends what is in flight; its workers are about to be ended too.
+---@param makeError fun(): artel.Error
+function Engine:cancelRunning(makeError)
+  for _, slot in ipairs(self.slots) do
+    for _, job in pairs(slot.jobs) do finish(self, job, nil, makeError()) end
+  end
+end
+
+--- How many requests are in flight that somebody waits for.
+function Engine:runningCount()
+  local count = 0
+  for _, slot in ipairs(self.slots) do
+    for _, job in pairs(slot.jobs) do
+      if not job.ended then count = count + 1 end
+    end
+  end
+  return count
+end
+
+--- How many requests wait, here or at a worker behind others; those that an idle worker will
+--- get at once do not count.
+function Engine:waitingCount()
+  local count = self.queued
+  for _, slot in ipairs(self.slots) do
+    if slot.inFlight > 0 then
+      count = count + slot.inFlight - 1
+    elseif slot:hasRoom() then
+      count = count - 1
+    end
+  end
+  return count
+end
+
+-- ---- the life of workers ----
+
+local function recordBirthDeath(engine)
+  local now, within = core.now(), engine.options.restartLimit.within
+  local kept = {}
+  for _, at in ipairs(engine.births) do
+    if now - at < within then kept[#kept + 1] = at end
+  end
+  kept[#kept + 1] = now
+  engine.births = kept
+  return #kept > engine.options.restartLimit.count
+end
+
+local function asBootstrap(err)
+  if err.kind == "bootstrap" or err.kind == "disabled" then return err end
+  return errorWith(err,
+    { kind = "bootstrap", message = "a worker could not start: " .. err.message })
+end
+
+local startSlot
+
+local function scheduleStart(engine, slot)
+  if engine.closing or slot.startEntry then return end
+  if engine.suspended and engine.suspendedSlot ~= slot then return end
+  local delay = slot:backoff()
+  if delay == 0 then return startSlot(engine, slot) end
+  slot.startEntry = engine.deadlines:add(delay, function()
+    slot.startEntry = nil
+    if not engine.suspended or engine.suspendedSlot == slot then startSlot(engine, slot) end
+  end)
+end
+
+local function died(engine, slot, err)
+  local bornDead = not slot.isReady
+  if slot:wasHealthy() then slot.failures = 0 end
+  slot.isReady = false
+  if engine.closing then return end
+  engine.restarts = engine.restarts + 1
+  engine.deaths:push(errorWith(err, { worker = slot.worker }))
+  if engine.deaths:length() > #engine.slots then engine.deaths:pop() end
+  if bornDead then
+    local tooMany = recordBirthDeath(engine)
+    if tooMany and not engine.suspended then
+      engine.suspended, engine.suspendedSlot = asBootstrap(err), slot
+    elseif engine.suspended then
+      engine.suspended = asBootstrap(err)
+    end
+    if engine.suspended or not engine.everReady then failQueued(engine, asBootstrap(err)) end
+  end
+  scheduleStart(engine, slot)
+  if engine.options.onWorkerExit then engine.options.onWorkerExit(slot.index, err) end
+end
+
+local function becameReady(engine, slot)
+  slot.isReady, engine.everReady = true, true
+  if engine.suspended then
+    engine.suspended, engine.suspendedSlot, engine.births = nil, nil, {}
+    for _, other in ipairs(engine.slots) do
+      if not other:isAlive() and not other.startEntry then startSlot(engine, other) end
+    end
+  end
+end
+
+--- Calls back when the worker is ready, and when its channel has ended.
+local function watch(engine, worker, onReady, onEnd)
+  local state = dispatch.stateOf(worker)
+  state.readyWaiter = { next = state.readyWaiter, callback = function(waiter)
+    if not waiter.err then
+      onReady()
+      engine:assign()
+    end
+  end }
+  state.onEnd = { callback = function()
+    onEnd(state.ended)
+    engine:assign()
+  end }
+  if engine.usesLoop then waiting.update(worker) end
+end
+
+function startSlot(engine, slot)
+  if slot.worker and core.isOpen(slot.worker) then
+    engine.discard(slot.worker)
+  end
+  local worker, err = engine.start()
+  if not worker then return died(engine, slot, err) end
+  slot:occupy(worker)
+  if engine.listen then engine.listen(worker) end
+  watch(engine, worker, function() becameReady(engine, slot) end,
+    function(reason)
+      if slot.worker == worker then died(engine, slot, reason) end
+    end)
+end
+
+--- Starts the workers of a new pool.
+function Engine:startAll()
+  for _, slot in ipairs(self.slots) do scheduler.run(startSlot, self, slot) end
+end
+
+--- Recycles workers that have served enough: the next one is started ahead, and takes over
+--- when it is ready and nothing is in flight at the old one.
+function Engine:renew()
+  local most = self.options.maxRequestsPerWorker
+  if not most or self.closing then return end
+  for _, slot in ipairs(self.slots) do
+    local successor = slot.successor
+    if slot.isReady and not successor and slot.sent >= most - math.max(1, most // 4) then
+      local worker = self.start()
+      if worker then
+        successor = { worker = worker }
+        slot.successor = successor
+        watch(self, worker, function() successor.isReady = true end, function(err)
+          if slot.successor == successor then slot.successor = nil end
+          if slot.worker == worker then died(self, slot, err) end
+        end)
+      end
+    end
+    if successor and successor.isReady and slot.sent >= most and slot.inFlight == 0 then
+      local old = slot.worker
+      slot.successor = nil
+      slot:occupy(successor.worker)
+      slot.isReady = true
+      if self.listen then self.listen(successor.worker) end
+      self.discard(old)
+      self:assign()
+    end
+  end
+end
+
+return Engine

@@ -1,0 +1,155 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- map and imap: many requests over a pool, of which only a window is taken ahead.
+
+local core = require "artel.core"
+local poolWait = require "artel.pool_wait"
+local progress = require "artel.progress"
+
+local poolMap = {}
+
+-- Items taken ahead for each worker: enough to keep the deepest pipeline full.
+local WINDOW = 2 * core.claimSlots
+
+--- The items as an iterator, and how many there are if that is known.
+local function iterate(items)
+  if type(items) == "function" then return items end
+  local index, count = 0, #items
+  return function()
+    index = index + 1
+    return items[index]
+  end, count
+end
+
+---@class artel.PoolRun one map at work
+local Run = {}
+Run.__index = Run
+
+local function newRun(engine, items, options, onAnswer)
+  local nextItem, total = iterate(items)
+  return setmetatable({ engine = engine, nextItem = nextItem, total = total, options = options,
+    onAnswer = onAnswer, taken = 0, open = 0, done = 0, jobs = {}, isExhausted = false,
+    window = WINDOW * #engine.slots, progress = options.progress and progress.new(total) }, Run)
+end
+
+function Run:ended(index, value, err)
+  self.open, self.done = self.open - 1, self.done + 1
+  self.jobs[index] = nil
+  self.onAnswer(self, index, value, err)
+end
+
+--- Takes items up to the window. Runs the caller's iterator, so only where the caller runs.
+function Run:feed()
+  while not self.isExhausted and not self.stopped and self.open < self.window do
+    local item = self.nextItem()
+    if item == nil then
+      self.isExhausted = true
+      break
+    end
+    local index = self.taken + 1
+    self.taken, self.open = index, self.open + 1
+    if self.items then self.items[index] = item end
+    local job, err = self.engine:submit(item, self.options.timeout, function(job)
+      self:ended(index, job.answer, job.failure)
+      poolWait.check(self.engine)
+    end, true)
+    if job then self.jobs[index] = job else self:ended(index, nil, err) end
+  end
+  poolWait.turn(self.engine)
+end
+
+function Run:isFinished() return self.stopped or self.isExhausted and self.open == 0 end
+
+--- Takes back what has not ended.
+function Run:stop(why)
+  self.stopped = true
+  if next(self.jobs) == nil then return end
+  local err = core.newError { kind = "cancelled", message = why }
+  local jobs = self.jobs
+  self.jobs = {}
+  for _, job in pairs(jobs) do self.engine:cancel(job, err) end
+  poolWait.turn(self.engine)
+end
+
+function Run:report()
+  if self.progress then self.progress:show(self.done) end
+  if self.options.onProgress then self.options.onProgress(self.done, self.total) end
+end
+
+--- Lets the map go on until `isEnough()`.
+function Run:goOn(isEnough, level)
+  local reported = self.done
+  local watchesProgress = self.progress or self.options.onProgress
+  repeat
+    self:feed()
+    poolWait.until_(self.engine, function()
+      return self:isFinished() or isEnough()
+        or not self.isExhausted and self.open <= self.window // 2
+        or watchesProgress and self.done > reported
+    end, nil, level + 1)
+    if watchesProgress and self.done > reported then
+      reported = self.done
+      self:report()
+    end
+  until self:isFinished() or isEnough()
+end
+
+--- pool:map(): the results in order, or nil and the first error; or results and errors.
+---@param level integer where waiting is refused, as for error()
+function poolMap.map(engine, items, options, level)
+  local results, errors = {}, {}
+  local first
+  local run = newRun(engine, items, options, function(self, index, value, err)
+    if err == nil then
+      results[index] = value
+      return
+    end
+    err.index = index
+    errors[index] = err
+    if options.errors ~= "collect" and not first then
+      first, self.stopped = err, true
+    end
+  end)
+  local _ <close> = setmetatable({}, { __close = function() run:stop("the map has ended") end })
+  run:goOn(function() return false end, level + 1)
+  if run.progress then run.progress:finish(run.done) end
+  if first then return nil, first end
+  results.n = run.taken
+  if options.errors == "collect" then return results, errors end
+  return results
+end
+
+--- pool:imap(): an iterator of index, response, err, item, in order of completion.
+---@param level integer where waiting is refused, as for error()
+---@param atEnd? fun() called when the loop is left, however
+function poolMap.imap(engine, items, options, level, atEnd)
+  local ready, first, last = {}, 1, 0
+  local run = newRun(engine, items, options, function(self, index, value, err)
+    if err then err.index = index end
+    last = last + 1
+    ready[last] = { index, value, err, self.items[index] }
+    self.items[index] = nil
+  end)
+  run.items = {}
+  local function close()
+    run:stop("the loop over imap was left")
+    if run.progress then run.progress:finish(run.done) end
+    if atEnd then
+      atEnd()
+      atEnd = nil
+    end
+  end
+  local function nextAnswer()
+    if first > last then run:goOn(function() return first <= last end, level + 1) end
+    local answer = ready[first]
+    if not answer then
+      close()
+      return nil
+    end
+    ready[first] = nil
+    first = first + 1
+    return table.unpack(answer, 1, 4)
+  end
+  return nextAnswer, nil, nil, setmetatable({}, { __close = close })
+end
+
+return poolMap

@@ -1,0 +1,150 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- One place in a pool: the worker that holds it now, the requests that worker has, and who
+-- comes after it.
+
+local core = require "artel.core"
+local dispatch = require "artel.dispatch"
+local frame = require "artel.frame"
+
+--- What a worker may have waiting, seconds of work: more in flight saves wake-ups, and what
+--- has not begun can be taken back.
+local WORK_AHEAD = 0.002
+-- How much of the latest run time goes into the average.
+local AVERAGE_WEIGHT = 0.2
+
+local BACKOFF_FIRST, BACKOFF_MAX = 0.1, 10 -- seconds
+
+---@class artel.PoolSlot
+---@field index integer
+---@field worker artel.Worker? the present one; after a death the dead one until the next start
+---@field isReady boolean
+---@field inFlight integer requests sent and not answered, given-up ones among them
+---@field jobs table<integer, table> them, by id
+---@field depth integer how many may be in flight
+---@field averageRun number? seconds
+---@field served integer requests that this worker has answered
+---@field sent integer requests that it has been sent
+---@field failures integer deaths in a row without a healthy life between them
+---@field successor table? { worker, isReady } started ahead of a planned end
+local Slot = {}
+Slot.__index = Slot
+
+function Slot.new(pool, index)
+  return setmetatable({ pool = pool, index = index, failures = 0, isReady = false, inFlight = 0,
+    jobs = {}, depth = 1, served = 0, sent = 0 }, Slot)
+end
+
+--- Puts a worker that has been started, or is ready, into the slot.
+function Slot:occupy(worker)
+  self.worker = worker
+  self.isReady, self.inFlight, self.jobs = false, 0, {}
+  self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0
+  self.since = core.now()
+end
+
+--- Whether the worker may get another request now.
+function Slot:hasRoom()
+  local most = self.pool.options.maxRequestsPerWorker
+  return self.isReady and self.inFlight < self.depth and (not most or self.sent < most)
+end
+
+--- The next id whose claim word is free.
+local function nextId(slot)
+  local id = slot.lastId or 0
+  repeat id = id < 0xFFFFFFFF and id + 1 or 1 until not slot.jobs[id]
+    and not slot.claimed[id % core.claimSlots]
+  slot.lastId = id
+  return id
+end
+
+--- Queues a job to the worker; flush() sends it.
+---@return true|nil queued
+---@return artel.Error? err
+function Slot:send(job)
+  self.claimed = self.inFlight == 0 and {} or self.claimed
+  local id = nextId(self)
+  local queued, err = core.queueBody(self.worker, id, job.bytes)
+  if not queued then return nil, err end
+  local state = core.state(self.worker)
+  state.pending[id] = job
+  state.pendingCount = state.pendingCount + 1
+  self.jobs[id], self.claimed[id % core.claimSlots] = job, true
+  self.inFlight, self.sent = self.inFlight + 1, self.sent + 1
+  job.slot, job.id, job.done, job.sentAt = self, id, false, core.now()
+  return true
+end
+
+--- The worker has answered the job, or never will.
+function Slot:forget(job)
+  self.jobs[job.id], self.claimed[job.id % core.claimSlots] = nil, nil
+  self.inFlight = self.inFlight - 1
+end
+
+--- Learns from a request how many may be in flight.
+function Slot:learn(job)
+  self.served, self.failures = self.served + 1, 0
+  local run = core.claimRunTime(self.worker, job.id)
+  if run <= 0 then return nil end
+  local average = self.averageRun or run
+  average = average + AVERAGE_WEIGHT * (run - average)
+  self.averageRun = average
+  self.depth = math.max(1, math.min(core.claimSlots, 1 + math.floor(WORK_AHEAD / average)))
+  return run
+end
+
+--- Takes a request back that has not begun. True: it surely never will.
+function Slot:recall(job)
+  -- One whose end is known, and about to be told, is nobody's to move.
+  if job.done or not core.claimRecall(self.worker, job.id) then return false end
+  local state = core.state(self.worker)
+  if state.pending[job.id] then
+    state.pending[job.id] = nil
+    state.pendingCount = state.pendingCount - 1
+  end
+  self:forget(job)
+  self.sent = self.sent - 1
+  return true
+end
+
+--- Lets the handler of a request know that nobody waits for it any more.
+function Slot:tellCancelled(job)
+  core.claimCancel(self.worker, job.id)
+  if core.isOpen(self.worker) and core.queue(self.worker, frame.CANCEL, job.id) then
+    core.flush(self.worker)
+  end
+end
+
+--- Half of the requests that have not begun, taken back, the newest first.
+function Slot:giveUpHalf()
+  local ids, most = {}, self.inFlight // 2
+  for id in pairs(self.jobs) do ids[#ids + 1] = id end
+  table.sort(ids, function(a, b) return a > b end)
+  local taken = {}
+  for _, id in ipairs(ids) do
+    if #taken >= most then break end
+    local job = self.jobs[id]
+    if not job.givenUp and self:recall(job) then taken[#taken + 1] = job end
+  end
+  return taken
+end
+
+--- Whether the life of the worker that has now ended counts as healthy.
+function Slot:wasHealthy()
+  return self.served > 0
+    or self.isReady and core.now() - self.since >= self.pool.options.restartLimit.within
+end
+
+--- How long the next start is put off, seconds.
+function Slot:backoff()
+  self.failures = self.failures + 1
+  if self.failures == 1 then return 0 end
+  return math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ^ (self.failures - 2))
+end
+
+--- Whether the channel of the worker can still be used.
+function Slot:isAlive()
+  local worker = self.worker
+  return worker ~= nil and core.isOpen(worker) and dispatch.stateOf(worker).ended == nil
+end
+
+return Slot

@@ -1,0 +1,147 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How a call on a pool waits: a plain script drives the pool itself, a coroutine is woken by
+-- the loop, which watches the workers and the pool's deadlines.
+
+local core = require "artel.core"
+local dispatch = require "artel.dispatch"
+local processEnd = require "artel.process_end"
+local scheduler = require "artel.scheduler"
+local select = require "artel.select"
+local waiting = require "artel.waiting"
+
+local poolWait = {}
+
+--- Reaps workers that were let go and have ended.
+local function reapLeaving(engine)
+  for worker in pairs(engine.leaving) do
+    if core.processState(worker) ~= "running" then
+      processEnd.release(worker)
+      engine.leaving[worker] = nil
+    end
+  end
+end
+
+local function openWorkers(engine)
+  local workers = {}
+  for _, slot in ipairs(engine.slots) do
+    if slot:isAlive() then workers[#workers + 1] = slot.worker end
+    local successor = slot.successor
+    if successor and dispatch.stateOf(successor.worker).ended == nil then
+      workers[#workers + 1] = successor.worker
+    end
+  end
+  return workers
+end
+
+poolWait.openWorkers = openWorkers
+
+--- Takes in what has come, sends what can be sent, does what is due.
+local function turn(engine)
+  for _, worker in ipairs(openWorkers(engine)) do
+    local state = core.state(worker)
+    core.flush(worker)
+    core.fill(worker)
+    dispatch.pump(worker, state)
+  end
+  engine.deadlines:run()
+  engine:assign()
+  reapLeaving(engine)
+end
+
+--- One turn now, for calls that do not wait.
+function poolWait.turn(engine) scheduler.run(turn, engine) end
+
+local function block(engine, isDone, deadline)
+  scheduler.run(turn, engine)
+  while not isDone() do
+    local left = deadline and deadline - core.now()
+    if left and left <= 0 then return false end
+    local due = engine.deadlines:left()
+    if due and (not left or due < left) then left = due end
+    local workers = openWorkers(engine)
+    if #workers == 0 then
+      core.pollStreams({}, {}, left or 1)
+    else
+      core.waitMany(workers, left)
+    end
+    scheduler.run(turn, engine)
+  end
+  return true
+end
+
+--- Makes the loop call back when the pool's next deadline is due, while anybody waits.
+local function arm(engine)
+  if engine.loopTimer then engine.loopTimer.stop() end
+  engine.loopTimer = nil
+  local due = next(engine.waiters) and engine.deadlines:left()
+  if not due then return end
+  engine.loopTimer = scheduler.loop().after(due, function()
+    engine.loopTimer = nil
+    scheduler.run(turn, engine)
+    arm(engine)
+  end)
+end
+
+--- Wakes the coroutines whose condition holds now. Called whenever something has ended.
+function poolWait.check(engine)
+  for waiter in pairs(engine.waiters) do
+    if waiter.isDone() then scheduler.wake(waiter) end
+  end
+end
+
+local function abandon(waiter) waiter.engine.waiters[waiter] = nil end
+
+local function suspend(engine, isDone, deadline)
+  engine.usesLoop = true
+  for _, worker in ipairs(openWorkers(engine)) do waiting.update(worker) end
+  scheduler.run(turn, engine)
+  local woken = isDone()
+  while not woken do
+    local waiter = { isDone = isDone, engine = engine, abandon = abandon }
+    engine.waiters[waiter] = true
+    arm(engine)
+    local left = deadline and math.max(0, deadline - core.now())
+    local ok, err = pcall(scheduler.suspend, waiter, left)
+    engine.waiters[waiter] = nil
+    arm(engine)
+    if not ok then error(err, 0) end
+    woken = isDone()
+    if not woken and (waiter.timedOut or deadline and core.now() >= deadline) then break end
+  end
+  return woken
+end
+
+--- Waits until `isDone()`, which may depend on messages of the workers too.
+---@param level integer where waiting is refused, as for error()
+---@return boolean done false at the time-out
+function poolWait.untilReadable(engine, isDone, timeout, level)
+  if waiting.check(level + 1) == "block" then
+    return poolWait.until_(engine, isDone, timeout, level + 1)
+  end
+  local deadline = timeout and core.now() + timeout
+  while not isDone() do
+    local workers = openWorkers(engine)
+    local left = deadline and math.max(0, deadline - core.now())
+    if #workers == 0 then -- all wait for their next start
+      local due = engine.deadlines:left() or 0
+      scheduler.suspend({}, left and math.min(left, due) or due)
+    elseif not select(workers, left) then
+      return isDone()
+    end
+    poolWait.turn(engine)
+    if left == 0 then return isDone() end
+  end
+  return true
+end
+
+--- Waits until `isDone()`.
+---@param level integer where waiting is refused, as for error()
+---@return boolean done false at the time-out
+function poolWait.until_(engine, isDone, timeout, level)
+  if isDone() then return true end
+  local mode = waiting.check(level + 1)
+  local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
+  return (mode == "block" and block or suspend)(engine, isDone, deadline)
+end
+
+return poolWait

@@ -1,0 +1,162 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- map and imap: results in order, each once, whatever the workers do.
+
+local artel = require "artel"
+local helper = require "spec.helper"
+
+local TIMEOUT = helper.TIMEOUT
+
+local function pool(expression, count, options)
+  return artel.WorkerFactory.new { outputPath = "/dev/null" }
+    :createWorkerPoolWithExpression(expression, count, options)
+end
+
+local ECHO = "{ onRequest = function(_, r) if r == 'bad' then error 'bad' end return r end }"
+
+-- Takes from nothing to half a millisecond, another time for each number.
+local UNEVEN = [[{ onRequest = function(_, n)
+  local x = 0
+  for i = 1, n * 7919 % 101 * 200 do x = x + i end
+  return n
+end }]]
+
+describe("map over a pool", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("gives the results in order with any timing of the workers", function()
+    local workers <close> = pool(UNEVEN, 3)
+    local items = {}
+    for n = 1, 2000 do items[n] = n end
+    local results = workers:map(items)
+    assert.equal(2000, results.n)
+    for n = 1, 2000 do assert.equal(n, results[n]) end
+  end)
+
+  it("takes an iterator, and only a window of it ahead", function()
+    local workers <close> = pool(ECHO, 2)
+    local taken = 0
+    local function endless()
+      taken = taken + 1
+      return taken
+    end
+    local seen = 0
+    for _, response in workers:imap(endless) do
+      assert.is_true(response <= taken)
+      seen = seen + 1
+      if seen == 1000 then break end
+    end
+    assert.is_true(taken < 1000 + 1000)
+    assert.same({ "ab", "cd", n = 2 }, workers:map(("ab cd"):gmatch "%a+"))
+    assert.same({ n = 0 }, workers:map {})
+  end)
+
+  it("ends at the first error with its index, or collects them all", function()
+    local workers <close> = pool(ECHO, 2)
+    local results, err = workers:map { 1, 2, "bad", 4 }
+    assert.is_nil(results)
+    assert.same({ "remote", 3 }, { err.kind, err.index })
+    local errors
+    results, errors = workers:map({ 1, "bad", print, 4 }, { errors = "collect" })
+    assert.same({ 1, [4] = 4, n = 4 }, results)
+    assert.same({ "remote", "encode" }, { errors[2].kind, errors[3].kind })
+    assert.equal("still there", workers:request "still there")
+  end)
+
+  it("yields each index once in imap, with its item", function()
+    local workers <close> = pool(UNEVEN, 2)
+    local items, seen = {}, {}
+    for n = 1, 500 do items[n] = n end
+    for index, response, err, item in workers:imap(items) do
+      assert.is_nil(err)
+      assert.is_nil(seen[index])
+      seen[index] = true
+      assert.same({ index, index }, { response, item })
+    end
+    assert.equal(500, #seen)
+  end)
+
+  it("tells of its progress up to the end", function()
+    local workers <close> = pool(ECHO, 2)
+    local last, total = 0, nil
+    workers:map({ 1, 2, 3, 4, 5 }, { onProgress = function(done, all)
+      assert.is_true(done > last)
+      last, total = done, all
+    end })
+    assert.same({ 5, 5 }, { last, total })
+  end)
+
+  it("works in artel.async while others use the pool", function()
+    local workers <close> = pool(ECHO, 2)
+    helper.await(function()
+      local items = {}
+      for n = 1, 500 do items[n] = n end
+      local map = artel.async(function() return workers:map(items) end)
+      for n = 1, 20 do assert.equal(n, workers:request(n)) end
+      assert.equal(500, map:await(TIMEOUT).n)
+    end)
+  end)
+
+  it("keeps nothing waiting behind a slow request while a worker is idle", function()
+    local workers <close> = pool([[{ onRequest = function(_, r)
+      if r == "slow" then
+        local artel = require "artel"
+        while not artel.isCancelled() do end
+      end
+      return r
+    end }]], 2, { cancelGrace = TIMEOUT })
+    helper.await(function()
+      for n = 1, 100 do workers:request(n) end -- so that many are sent ahead
+      local slow = artel.async(function() return workers:request "slow" end)
+      local items = {}
+      for n = 1, 300 do items[n] = n end
+      assert.equal(300, workers:map(items).n) -- all but one go through the other worker
+      assert.is_false(slow:isDone())
+      slow:cancel()
+      slow:await(TIMEOUT)
+    end)
+  end)
+
+  it("with 64 workers starts, works and stops", function()
+    local workers <close> = pool(ECHO, 64)
+    local items = {}
+    for n = 1, 1000 do items[n] = n end
+    assert.equal(1000, workers:map(items).n)
+  end)
+end)
+
+describe("artel.map", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("calls a function for each item, in order, with its context", function()
+    assert.same({ 1, 4, 9, n = 3 }, artel.map(function(n) return n * n end, { 1, 2, 3 }))
+    assert.same({ 11, 12, n = 2 }, artel.map(function(n, context) return n + context.by end,
+      { 1, 2 }, { context = { by = 10 }, workers = 2 }))
+    local FACTOR <const> = 3
+    assert.same({ 3, n = 1 }, artel.map(function(n) return n * FACTOR end, { 1 }))
+  end)
+
+  it("refuses a function that needs more than its arguments, and says what to do", function()
+    local floor = math.floor
+    helper.raisesHere("upvalue `floor`: require it inside; make a number or string <const>",
+      function() artel.map(function(n) return floor(n) end, { 1 }) end)
+    assert.error_matches(function() artel.map(print, { 1 }) end, "written in C")
+    assert.error_matches(function() artel.map(1, { 1 }) end, "function or a module expected")
+  end)
+
+  it("tells what the function raised", function()
+    local results, err = artel.map(function(n) return n.x.y end, { 1 })
+    assert.is_nil(results)
+    assert.same({ "remote", 1 }, { err.kind, err.index })
+  end)
+
+  it("has a twin that iterates, and ends its pool when the loop is left", function()
+    local seen = 0
+    for _, response, err in artel.imap(function(n) return n end, { 1, 2, 3, 4 }) do
+      assert.is_nil(err)
+      assert.is_number(response)
+      seen = seen + 1
+      if seen == 2 then break end
+    end
+    assert.equal(2, seen)
+  end)
+end)

@@ -1,0 +1,244 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Worker pools: requests and messages over several workers, and what happens when one dies.
+
+local artel = require "artel"
+local helper = require "spec.helper"
+local uv = require "luv"
+
+local TIMEOUT = helper.TIMEOUT
+
+local ECHO = [[{
+  onMessage = function(self, m, channel) channel:sendMessage(m) end,
+  onRequest = function(self, r)
+    if r == "exit" then os.exit(4) end
+    if r == "raise" then error "raised" end
+    if r == "spin" then while true do end end
+    if r == "pid" then return require "luv".os_getpid() end
+    return r
+  end }]]
+
+local function pool(expression, count, options)
+  return artel.WorkerFactory.new { outputPath = "/dev/null" }
+    :createWorkerPoolWithExpression(expression, count, options)
+end
+
+describe("a worker pool", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("has the workers that were asked for, and cannot be changed", function()
+    local workers <close> = pool(ECHO, 3)
+    assert.equal(3, #workers)
+    local count = 0
+    for index, worker in ipairs(workers) do
+      count = count + 1
+      assert.equal(workers[index], worker)
+      assert.is_true(worker:isRunning())
+    end
+    assert.equal(3, count)
+    assert.has_error(function() workers[1] = 1 end, "a worker pool cannot be changed")
+  end)
+
+  it("refuses counts that are none, and options that there are not", function()
+    for _, count in ipairs { 0, -1, 1.5, "2", false } do
+      assert.has_error(function() pool(ECHO, count) end)
+    end
+    assert.error_matches(function() pool(ECHO, { nonsense = 1 }) end, "there is no option nonsense")
+    assert.error_matches(function() pool(ECHO, { retries = -1 }) end, "option retries")
+  end)
+
+  it("answers requests, also many at once in coroutines", function()
+    local workers <close> = pool(ECHO, 2)
+    assert.equal(5, workers:request(5))
+    helper.await(function()
+      local tasks = {}
+      for n = 1, 300 do
+        tasks[n] = artel.async(function() return workers:request(n) end)
+      end
+      for n = 1, 300 do assert.equal(n, tasks[n]:await(TIMEOUT)) end
+    end)
+  end)
+
+  it("passes on what a handler raises, and what cannot be sent", function()
+    local workers <close> = pool(ECHO, 1)
+    local response, err = workers:request "raise"
+    assert.is_nil(response)
+    assert.equal("remote", err.kind)
+    assert.matches("raised", tostring(err))
+    response, err = workers:request { print }
+    assert.is_nil(response)
+    assert.equal("encode", err.kind)
+    assert.equal("still there", workers:request "still there")
+  end)
+
+  it("gives messages round: prime every worker, answer each reply with the next", function()
+    local workers <close> = pool(ECHO, 2)
+    for i = 1, #workers do workers[i]:sendMessage(i) end
+    local sum, sent = 0, #workers
+    for _ = 1, 100 do
+      local message, worker = workers:receiveMessage(TIMEOUT)
+      sum = sum + message
+      if sent < 100 then
+        sent = sent + 1
+        worker:sendMessage(sent)
+      end
+    end
+    assert.equal(5050, sum)
+    local message, err = workers:receiveMessage(0)
+    assert.is_nil(message)
+    assert.equal("timeout", err.kind)
+  end)
+
+  it("tells of a death once, and replaces the worker", function()
+    local workers <close> = pool(ECHO, 2)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local first = workers[1]
+    first:kill "KILL"
+    local message, err = workers:receiveMessage(TIMEOUT)
+    assert.is_nil(message)
+    assert.same({ "closed", "SIGKILL" }, { err.kind, err.signal })
+    assert.equal(first, err.worker)
+    assert.not_equal(first, workers[1])
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    workers[1]:sendMessage "here"
+    assert.equal("here", workers:receiveMessage(TIMEOUT))
+  end)
+
+  it("calls a listener from luv's loop, for replacements too", function()
+    local workers <close> = pool(ECHO, 2)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local heard = {}
+    workers:registerRead(uv, function(worker)
+      local message = worker:receiveMessage(0)
+      if message == nil then return end
+      heard[#heard + 1] = message
+      if #heard == 2 then workers:unregisterRead(uv) end
+    end)
+    for i = 1, 2 do workers[i]:sendMessage(i) end
+    uv.run()
+    table.sort(heard)
+    assert.same({ 1, 2 }, heard)
+  end)
+
+  it("ends a request whose worker dies, and serves the next", function()
+    local workers <close> = pool(ECHO, 1)
+    local response, err = workers:request "exit"
+    assert.is_nil(response)
+    assert.same({ "closed", 4, 1 }, { err.kind, err.exitCode, err.attempts })
+    assert.equal("next", workers:request "next")
+  end)
+
+  it("tries a request again as often as it may, and no more", function()
+    local workers <close> = pool(ECHO, 2, { retries = 2 })
+    local response, err = workers:request "exit"
+    assert.is_nil(response)
+    assert.same({ "closed", 3 }, { err.kind, err.attempts })
+    assert.matches("tried 3 times", tostring(err))
+    assert.equal("next", workers:request "next")
+  end)
+
+  it("ends a request that runs too long, and kills the worker that does not stop", function()
+    local workers <close> = pool(ECHO, 1, { cancelGrace = 0.05 })
+    local before = workers:request "pid"
+    local response, err = workers:request("spin", { timeout = 0.05 })
+    assert.is_nil(response)
+    assert.same({ "timeout", "running" }, { err.kind, err.phase })
+    assert.not_equal(before, workers:request "pid")
+  end)
+
+  it("lets a handler know that its request was given up", function()
+    local workers <close> = pool([[{ onRequest = function(_, r)
+      local artel = require "artel"
+      if r == "wait" then while not artel.isCancelled() do end end
+      return require "luv".os_getpid()
+    end }]], 1, { cancelGrace = TIMEOUT })
+    local before = workers:request "pid"
+    local _, err = workers:request("wait", { timeout = 0.05 })
+    assert.equal("timeout", err.kind)
+    assert.equal(before, workers:request "pid")
+  end)
+
+  it("bounds what waits for a worker, in number and in time", function()
+    local workers <close> = pool(ECHO, 1, { maxQueue = 1, queueTimeout = 0.05, cancelGrace = 0 })
+    assert.equal(1, workers:request(1))
+    helper.await(function()
+      local running = artel.async(function() return workers:request("spin", { timeout = 2 }) end)
+      local queued = artel.async(function() return workers:request(2) end)
+      local _, err = workers:request(3)
+      assert.equal("overloaded", err.kind)
+      _, err = queued:await(TIMEOUT)
+      assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+      running:cancel()
+      running:await(TIMEOUT)
+    end)
+  end)
+
+  it("replaces a worker that has served enough, and loses nothing", function()
+    local workers <close> = pool(ECHO, 1, { maxRequestsPerWorker = 5 })
+    local counts = {}
+    for _ = 1, 23 do
+      local pid = workers:request "pid"
+      counts[pid] = (counts[pid] or 0) + 1
+    end
+    local lives = 0
+    for _, count in pairs(counts) do
+      lives = lives + 1
+      assert.is_true(count <= 5)
+    end
+    assert.equal(5, lives)
+  end)
+
+  it("ends waiting requests when no worker can start, with the report", function()
+    local workers <close> = pool("error 'cannot build'", 2, { restartLimit = { count = 2 } })
+    local response, err = workers:request(1)
+    assert.is_nil(response)
+    assert.equal("bootstrap", err.kind)
+    assert.matches("cannot build", tostring(err))
+    local ready
+    ready, err = workers:waitUntilReady(TIMEOUT)
+    assert.is_nil(ready)
+    assert.equal("bootstrap", err.kind)
+  end)
+
+  it("goes on when a suspended pool can start workers again", function()
+    local folder <close> = helper.folder()
+    local flag = folder.path .. "/flag"
+    local workers <close> = pool(("assert(io.open(%q)) and %s"):format(flag, ECHO), 2,
+      { restartLimit = { count = 1 } })
+    local _, err = workers:request(1)
+    assert.equal("bootstrap", err.kind)
+    helper.write(flag, "")
+    local response
+    helper.eventually(function()
+      response = workers:request(7)
+      return response ~= nil
+    end)
+    assert.equal(7, response)
+  end)
+
+  it("cancels what is queued and lets finish what runs when it is closed", function()
+    local workers = pool([[{ onRequest = function(_, r) return r end }]], 1)
+    helper.await(function()
+      local tasks = {}
+      for n = 1, 50 do tasks[n] = artel.async(function() return workers:request(n) end) end
+      workers:close()
+      for n = 1, 50 do
+        local response, err = tasks[n]:await(TIMEOUT)
+        assert.is_true(response == n or err.kind == "cancelled")
+      end
+    end)
+    assert.is_true(workers:close())
+    assert.has_error(function() workers:request(1) end, "attempt to use a closed pool")
+  end)
+
+  it("says how it is", function()
+    local workers <close> = pool(ECHO, 2)
+    workers:map { 1, 2, 3 }
+    local values = {}
+    for _, counter in ipairs(workers:getStatus():getCounters()) do
+      values[counter:getName()] = counter:getValue()
+    end
+    assert.same({ 2, 0, 0, 3, 0, 0 }, { values.workers, values.busy, values.queued, values.done,
+      values.failed, values.restarts })
+    assert.is_true(values.running_time_p50 > 0 and values.waiting_time_p99 > 0)
+  end)
+end)
