@@ -55,12 +55,17 @@ end
 --- Waits for the report of a host that has been started.
 ---@return boolean? ready false when another worker answers there already
 ---@return artel.Error? err
-local function awaitReport(channel, built, level)
+local function awaitReport(channel, built, level, timeout)
   local state = dispatch.stateOf(channel)
   local waiter = { abandon = function() state.readyWaiter = nil end }
   state.readyWaiter = waiter
-  waiting.await(channel, state, waiter, nil, level + 1)
+  local told = waiting.await(channel, state, waiter, timeout, level + 1)
   channelModule.closeAtOnce(channel)
+  if not told then
+    return nil, core.newError { kind = "timeout", message =
+      ("the worker at %s was not ready within %g s; it goes on starting")
+        :format(built.address, timeout) }
+  end
   local err = waiter.err
   if not err then return true end
   if err.step == "already" then return false end
@@ -75,9 +80,10 @@ end
 --- Starts a worker at an address of this machine.
 ---@param source artel.ImplementationSource
 ---@param level integer where misuse is raised, as for error()
+---@param timeout number? seconds
 ---@return boolean? started false when one already answers there
 ---@return artel.Error? err
-local function start(self, forAddress, source, level)
+local function start(self, forAddress, source, level, timeout)
   local profile = self:getBootstrapProfile()
   local built, reason = plan.build(profile, source, nil, forAddress)
   if not built then error(reason, level + 1) end
@@ -97,8 +103,10 @@ local function start(self, forAddress, source, level)
   local channel
   channel, err = core.startDaemon { path = path, argv = argv, plan = toSend }
   if not channel then return nil, err end
-  return awaitReport(channel, built, level + 1)
+  return awaitReport(channel, built, level + 1, timeout)
 end
+
+factory.start = start
 
 -- ---- connecting ----
 

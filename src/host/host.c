@@ -340,7 +340,7 @@ int artel_host_run(const char *bootstrap_file)
         }
         artel_fd_set_cloexec(ARTEL_CHILD_CHANNEL_FD, true);
     }
-    lua_State *L = artel_host_state_new();
+    lua_State *L = artel_host_state_new(false);
     if (L == NULL) {
         fprintf(stderr, "artel host: not enough memory for a Lua state\n");
         return EXIT_FAILED;

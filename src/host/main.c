@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line of the executable artel. */
+/* The executable artel: a worker, or a command. */
+#include "cli.h"
 #include "core/error.h"
 #include "detach.h"
 #include "host.h"
@@ -27,7 +28,7 @@ static const char USAGE[] =
 
 static int usage_error(const char *what, const char *which)
 {
-    fprintf(stderr, "artel: %s '%s'\n%s", what, which, USAGE);
+    fprintf(stderr, "artel host: %s '%s'\n%s", what, which, USAGE);
     return EXIT_USAGE;
 }
 
@@ -62,16 +63,8 @@ static int host(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        fputs(USAGE, stderr);
-        return EXIT_USAGE;
-    }
-    if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
-        fputs(USAGE, stdout);
-        return 0;
-    }
-    if (strcmp(argv[1], "host") == 0) {
+    if (argc > 1 && strcmp(argv[1], "host") == 0) {
         return host(argc, argv);
     }
-    return usage_error("unknown command", argv[1]);
+    return artel_host_cli(argc - 1, argv + 1);
 }

@@ -27,7 +27,8 @@ static int prepare(lua_State *L)
 {
     /* luaL_openlibs reads LUA_PATH and LUA_CPATH unless this is set: a worker gets its
      * paths from the profile, not from the environment it happens to be started in. */
-    lua_pushboolean(L, 1);
+    bool heed_paths = lua_toboolean(L, 1);
+    lua_pushboolean(L, !heed_paths);
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     luaL_openlibs(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -42,14 +43,15 @@ static int prepare(lua_State *L)
     return 0;
 }
 
-lua_State *artel_host_state_new(void)
+lua_State *artel_host_state_new(bool heed_paths)
 {
     lua_State *L = luaL_newstate();
     if (L == NULL) {
         return NULL;
     }
     lua_pushcfunction(L, prepare);
-    if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+    lua_pushboolean(L, heed_paths);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
         lua_close(L);
         return NULL;
     }

@@ -4,9 +4,13 @@
 #define ARTEL_HOST_STATE_H
 
 #include <lua.h>
+#include <stdbool.h>
 
-/* A state with Lua's libraries and artel's modules ready for require; no environment
- * variable of Lua's is heeded. NULL when there is no memory. */
-lua_State *artel_host_state_new(void);
+/*
+ * A state with Lua's libraries and artel's modules ready for require. heed_paths: modules
+ * are found as lua5.4 finds them, by LUA_PATH and LUA_CPATH; no other variable of Lua's
+ * is ever heeded. NULL when there is no memory.
+ */
+lua_State *artel_host_state_new(bool heed_paths);
 
 #endif
