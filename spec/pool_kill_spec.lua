@@ -25,7 +25,8 @@ describe("a pool whose workers are killed at random", function()
       if sent >= nextKill and kills < KILLS then
         nextKill = nextKill + gap
         local worker = workers[random(#workers)]
-        if worker:isRunning() and worker:kill "KILL" then kills = kills + 1 end
+        -- One that has been ready: dying at birth again and again is another matter.
+        if worker:waitUntilReady(0) and worker:kill "KILL" then kills = kills + 1 end
       end
       return sent <= REQUESTS and sent or nil
     end

@@ -34,6 +34,8 @@ local dispatch = {}
 ---@field holdsBack boolean? a frame is here that nobody takes for now
 ---@field onAdmin (fun(channel, kind: integer): boolean?)? takes a stop, query or status frame
 ---@field onCancel fun(id: integer)?
+---@field heldTime number? seconds since the first reply that is held back; nil: none is
+---@field flushHeld fun()? sends them
 ---@field onReport (fun(kind: integer))? told of the ready report
 ---@field onTurn (fun(channel))? called from the loop, after input was taken in and dispatched
 ---@field onOverload (fun(channel))? called when a message does not fit into the queue
@@ -190,20 +192,20 @@ local function mayTakeRequest(state) return not state.mayTakeRequest or state.ma
 
 --- Gives a request to whoever answers requests.
 local function giveRequest(channel, state, id, ok, value)
-  if not ok then
-    dispatch.refuse(channel, id, { kind = value.kind, message = value.message })
-  elseif state.onRequest then
+  if ok and state.onRequest then
     state.onRequest(channel, id, value)
-  elseif state.requestWaiters:peek() then
+  elseif ok and state.requestWaiters:peek() then
     local waiter = state.requestWaiters:pop()
     waiter.value, waiter.id = value, id
     scheduler.wake(waiter)
-  elseif state.answersRequests then
+  elseif ok and state.answersRequests then
     state.requests:push({ value = value, id = id })
   else
-    dispatch.refuse(channel, id, { kind = "remote", message = "the peer answers no requests" })
+    dispatch.refuse(channel, id, ok
+      and { kind = "remote", message = "the peer answers no requests" }
+      or { kind = value.kind, message = value.message })
+    core.flush(channel)
   end
-  if core.isOpen(channel) then core.flush(channel) end
 end
 
 local function takeRequest(channel, state, id)
@@ -403,6 +405,7 @@ function dispatch.pump(channel, state)
   serveWriters(channel, state)
   local ok, err = pcall(pumpFrames, channel, state)
   state.pumping = nil
+  if state.heldTime then state.flushHeld() end
   if not ok then error(err, 0) end
 end
 

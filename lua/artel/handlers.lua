@@ -111,22 +111,44 @@ local function messageHandled(connection, _, ok, failure)
   goOn(connection)
 end
 
+-- Replies of fast handlers leave together, held back for no longer than this, seconds, as
+-- long as handlers take what they took so far.
+local HOLD_MAX = 100e-6
+local FAST = 20e-6
+local AVERAGE_WEIGHT = 0.1
+
+--- Whether the reply may wait for those of the requests that are here already.
+local function mayHold(connection, id, state)
+  local run = core.claimRunTime(connection.channel, id)
+  if run == 0 then return false end -- nobody has measured it
+  local average = connection.averageRun or run
+  connection.averageRun = average + AVERAGE_WEIGHT * (run - average)
+  local held = (state.heldTime or 0) + run
+  if not state.pumping or run > FAST or connection.averageRun > FAST or held > HOLD_MAX then
+    return false
+  end
+  state.heldTime = held
+  return true
+end
+
 local function requestHandled(connection, id, ok, response, reason)
   local channel = connection.channel
   if not ok then count(connection, "errors") end
   if not core.isOpen(channel) then return end
   core.claimFinish(channel, id)
+  local state = core.state(channel)
+  local hold = mayHold(connection, id, state)
   local told
   if ok then
-    local _, _, lost = requests.respond(channel, id, response, reason)
+    local _, _, lost = requests.respond(channel, id, response, reason, true)
     told = not lost
   else
     told = dispatch.refuse(channel, id, shown(connection, response))
-    core.flush(channel)
   end
   if not told and connection.flooded then return connection:flooded() end
-  if core.pending(channel) > 0 then waiting.update(channel) end
-  if core.state(channel).holdsBack then goOn(connection) end
+  if hold and told then return end
+  state.flushHeld()
+  if state.holdsBack then goOn(connection) end
 end
 
 --- Handles the next message, one that was set aside first.
@@ -161,6 +183,14 @@ function handlers.attach(connection)
   function state.onCancel(id)
     local owner = connection.running[id]
     if owner then owner.isCancelled = true end
+  end
+
+  function state.flushHeld()
+    state.heldTime = nil
+    local channel = connection.channel
+    if not core.isOpen(channel) then return end
+    core.flush(channel)
+    if core.pending(channel) > 0 then waiting.update(channel) end
   end
 
   local function isHeld()

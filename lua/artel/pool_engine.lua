@@ -32,6 +32,10 @@ function Engine.new(options, start, encode)
     births = {}, finished = 0, failed = 0, restarts = 0, turn = 0,
     waitTimes = Percentiles.new(), runTimes = Percentiles.new(),
   }, Engine)
+  engine.assignWaiter = { callback = function()
+    engine.assignsSoon = false
+    engine:assign()
+  end }
   for index = 1, options.workers do engine.slots[index] = Slot.new(engine, index) end
   return engine
 end
@@ -134,6 +138,13 @@ local function balance(engine)
   return #moved > 0
 end
 
+--- Sends once everything that has come in by now is dealt with: many requests leave together.
+function Engine:assignSoon()
+  if self.assignsSoon then return end
+  self.assignsSoon, self.assignWaiter.done = true, false
+  scheduler.wake(self.assignWaiter)
+end
+
 --- Sends as much as the workers have room for.
 function Engine:assign()
   if self.assigning then return end
@@ -191,7 +202,7 @@ local function onAnswer(job)
     job.slot = nil
     if not job.givenUp then finish(engine, job, value, err) end
   end
-  engine:assign()
+  engine:assignSoon()
 end
 
 --- Ends a job whose handler may go on: it is told, and killed with its worker after the grace.

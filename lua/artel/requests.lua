@@ -96,10 +96,11 @@ function requests.request(channel, value, options, level)
 end
 
 --- Sends what a handler answered: a value, or nil and a reason, or nothing.
+---@param hold? boolean queue it only; the caller flushes soon
 ---@return true|nil sent
 ---@return artel.Error? err
 ---@return boolean? lost not even a refusal fits into the queue
-function requests.respond(channel, id, response, reason)
+function requests.respond(channel, id, response, reason, hold)
   if not core.isOpen(channel) then
     return nil, core.newError { kind = "closed", message = "this end was closed" }
   end
@@ -115,8 +116,10 @@ function requests.respond(channel, id, response, reason)
       lost = not dispatch.refuse(channel, id, { kind = err.kind, message = err.message })
     end
   end
-  local flushed, flushErr = core.flush(channel)
-  if flushed == nil then return nil, flushErr end
+  if not hold then
+    local flushed, flushErr = core.flush(channel)
+    if flushed == nil then return nil, flushErr end
+  end
   if not queued then return nil, err, lost end
   return true
 end
