@@ -5,4 +5,5 @@ local folder = arg[0]:match "^(.*)/" or "."
 package.path = folder .. "/?.lua;" .. package.path
 
 require "demo.dedicated" (folder)
+require "demo.pool" (folder)
 require "demo.shared" (folder)

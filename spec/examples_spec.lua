@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+local helper = require "spec.helper"
 local program = require "spec.program"
 
 -- Runs a command in the checkout and compares what it prints; `...` stands for any text.
@@ -36,6 +37,14 @@ local DEMO = [[
 ...
     10. ... times
   The master closes the channel, so the worker ends: exit code 0.
+
+== A worker pool: the same work on every processor
+
+  This program may use ... processor... The words of ... files (the copyright notices
+  in /usr/share/doc) are counted by one worker, then by a pool:
+     1 worker: ... words, ... s
+    ... worker... words, ... s
+  The pool needed ... % of the time that one worker needs.
 
 == A shared worker: a daemon that any number of programs use at once
 
@@ -88,6 +97,63 @@ describe("examples/http_status.lua", function()
     local result = program.run { "lua5.4", "examples/http_status.lua" }
     assert.equal("", result.errors)
     assert.matches("^HTTP/1.1 200 OK\r\n.*\r\n\r\n3 messages\n\nstopped: true\n$", result.output)
+  end)
+end)
+
+describe("examples/pool.lua", function()
+  it("counts the words of all files of a folder", function()
+    local folder <close> = helper.folder()
+    local expected = 0
+    for n = 1, 300 do
+      helper.write(("%s/%d.txt"):format(folder.path, n), ("word, "):rep(n))
+      expected = expected + n
+    end
+    prints({ "lua5.4", "examples/pool.lua", folder.path },
+      ("%d words in 300 files\n"):format(expected))
+  end)
+
+  it("counts those that every Debian brings", function()
+    local result = program.run { "lua5.4", "examples/pool.lua" }
+    assert.equal("", result.errors)
+    local words, files = result.output:match "^(%d+) words in (%d+) files\n$"
+    assert.is_true(math.tointeger(words) > math.tointeger(files), result.output)
+  end)
+end)
+
+describe("examples/map.lua", function()
+  it("tells prime numbers, in the order of the list", function()
+    prints({ "lua5.4", "examples/map.lua" }, [[
+1000000007	true
+1000000008	false
+1000000009	true
+1000000010	false
+998244353	true
+]])
+  end)
+end)
+
+describe("examples/ticking.lua", function()
+  it("has a timer that ticks while the pool works", function()
+    local result = program.run { "lua5.4", "examples/ticking.lua" }
+    assert.equal("", result.errors)
+    local files, ticks, late = result.output:match
+      "^(%d+) files counted; meanwhile the timer ticked (%d+) times, at most ([%d.]+) ms late\n$"
+    assert(files, result.output)
+    assert.equal(0, math.tointeger(files) % 20)
+    assert.is_true(math.tointeger(ticks) > 0, result.output)
+    assert.is_number(tonumber(late))
+  end)
+end)
+
+describe("examples/cache.lua", function()
+  it("computes each number once, though two pools ask for it", function()
+    prints({ "lua5.4", "examples/cache.lua" }, [[
+first pool: 40 numbers, 0 of them known already
+second pool: 40 numbers, 40 of them known already
+1000000000001 = 73 * 137 * 99990001
+the cache: 40 found, 40 not found
+stopped: true
+]])
   end)
 end)
 
