@@ -172,7 +172,8 @@ function WorkerPool:request(value, options)
       core.newError { kind = "cancelled", message = "the request was cancelled" })
   end })
   poolWait.until_(engine, function() return job.ended end, nil, 2)
-  return job.answer, job.failure
+  if job.failure then return nil, job.failure end
+  return job.answer
 end
 
 local function checkMap(items, options, name, level)
