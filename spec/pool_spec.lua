@@ -230,6 +230,20 @@ describe("a worker pool", function()
     assert.has_error(function() workers:request(1) end, "attempt to use a closed pool")
   end)
 
+  it("tells the last lines that a worker wrote before it died, if asked to", function()
+    local workers <close> = artel.createWorkerPoolWithExpression([[{ onRequest = function(_, r)
+      for n = 1, r do io.stderr:write("line ", n, "\n") end
+      os.exit(1)
+    end }]], 1, { captureOutput = true })
+    local _, err = workers:request(5)
+    assert.equal("line 1\nline 2\nline 3\nline 4\nline 5", err.lastOutput)
+    _, err = workers:request(100000) -- more than a pipe holds
+    assert.matches("line 99999\nline 100000$", err.lastOutput)
+    assert.is_true(#err.lastOutput < 1000)
+    helper.await(function() _, err = workers:request(100000) end)
+    assert.matches("line 100000$", err.lastOutput)
+  end)
+
   it("says how it is", function()
     local workers <close> = pool(ECHO, 2)
     workers:map { 1, 2, 3 }

@@ -232,6 +232,14 @@ function core.isTerminal(descriptor) end
 
 -- ---- the process behind a worker ----
 
+--- Readable when the worker has written to its captured standard error; nil without capture.
+---@return integer? descriptor
+function core.errorStream(worker) end
+
+--- The end of what it has written there.
+---@return string?
+function core.capturedErrors(worker) end
+
 ---@return integer
 function core.processId(worker) end
 

@@ -51,7 +51,7 @@ end
 --- Starts a worker.
 ---@param field "module"|"expression" what `text` is
 ---@param level integer where misuse is raised, as for error()
----@param pooled? boolean with claim words for the requests of a pool
+---@param pooled? { captureOutput: boolean } with claim words for the requests of a pool
 ---@return artel.Worker?
 ---@return artel.Error?
 function WorkerFactory:startWorker(field, text, arguments, level, pooled)
@@ -64,7 +64,7 @@ function WorkerFactory:startWorker(field, text, arguments, level, pooled)
   local toSend
   toSend, reason = planToSend(profile, source, built)
   if not toSend then return nil, core.newError { kind = "spawn", message = reason } end
-  toSend.claims = pooled
+  toSend.claims = pooled and true
   local path
   path, reason = hostPath.find(profile:getHostPath())
   if not path then return nil, core.newError { kind = "spawn", message = reason } end
@@ -76,7 +76,8 @@ function WorkerFactory:startWorker(field, text, arguments, level, pooled)
     path = path, argv = argv, plan = toSend, encoding = codec.encoding, codec = codec.codec,
     maxMessageSize = built.maxMessageSize, maxMessageItems = built.maxMessageItems,
     maxQueuedBytes = built.maxQueuedBytes, stopTimeout = built.stopTimeout,
-    label = source.module or "an expression", claims = pooled,
+    label = source.module or "an expression", claims = toSend.claims,
+    captureErrors = pooled and pooled.captureOutput or nil,
   }
 end
 
@@ -108,8 +109,12 @@ local function createPool(factory, field, text, count, options, level)
   local built
   built, reason = plan.build(profile, { [field] = text }, checked.arguments)
   if not built then error("createWorkerPool: " .. reason, level + 1) end
+  if checked.captureOutput and built.outputPath then
+    error("createWorkerPool: option captureOutput: the profile has an output path already",
+      level + 1)
+  end
   return pools.new(checked, function()
-    return factory:startWorker(field, text, checked.arguments, 1, true)
+    return factory:startWorker(field, text, checked.arguments, 1, checked)
   end, { encoding = codec.encoding, codec = codec.codec, maxMessageSize = built.maxMessageSize,
     stopTimeout = built.stopTimeout })
 end

@@ -359,11 +359,25 @@ local function scheduleStart(engine, slot)
   end)
 end
 
+--- How many processes the kernel has killed for want of memory, where it tells.
+local function memoryKills()
+  local file = io.open "/proc/vmstat"
+  if not file then return nil end
+  local kills = tonumber(file:read("a"):match "oom_kill (%d+)")
+  file:close()
+  return kills
+end
+
 local function died(engine, slot, err)
   local bornDead = not slot.isReady
   if slot:wasHealthy() then slot.failures = 0 end
   slot.isReady = false
   if engine.closing then return end
+  if err.signal == "SIGKILL" and engine.memoryKills then
+    local kills = memoryKills() or 0
+    err.outOfMemory = kills > engine.memoryKills or nil
+    engine.memoryKills = kills
+  end
   engine.restarts = engine.restarts + 1
   engine.deaths:push(errorWith(err, { worker = slot.worker }))
   if engine.deaths:length() > #engine.slots then engine.deaths:pop() end
@@ -422,6 +436,7 @@ end
 
 --- Starts the workers of a new pool.
 function Engine:startAll()
+  self.memoryKills = memoryKills()
   for _, slot in ipairs(self.slots) do scheduler.run(startSlot, self, slot) end
 end
 

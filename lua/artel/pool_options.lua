@@ -22,6 +22,7 @@ local POOL = {
   retries = { isAmount, "a whole number from 0 up", 0 },
   maxRequestsPerWorker = { isCount, "a whole number from 1 up" },
   restartLimit = { isTable, "a table such as { count = 5, within = 10 }" },
+  captureOutput = { isBoolean, "a boolean", false },
   arguments = { isTable, "a list of constructor arguments" },
   onWorkerExit = { isFunction, "a function" },
 }

@@ -39,11 +39,24 @@ function processEnd.describe(worker)
   return fields
 end
 
+-- How much of what a worker has written tells why it died.
+local LAST_LINES = 20
+
+--- The last lines of captured standard error.
+local function lastOutput(worker)
+  local text = core.capturedErrors(worker)
+  if not text or text == "" then return nil end
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return table.concat(lines, "\n", math.max(1, #lines - LAST_LINES + 1))
+end
+
 --- The final error of the channel: what ended it, and how the process ended.
 local function explain(worker, err)
   local fields = processEnd.describe(worker)
   if fields then
     err.exitCode, err.signal, err.peakMemory = fields.exitCode, fields.signal, fields.peakMemory
+    err.lastOutput = lastOutput(worker)
   end
   if err.kind == "closed" then
     err.message = ("%s %s"):format(core.state(worker).name,
@@ -66,6 +79,11 @@ end
 local function closeWatch(state)
   if state.processWatch then state.processWatch:close() end
   state.processWatch, state.processLoop = nil, nil
+end
+
+local function closeErrorsWatch(state)
+  if state.errorsWatch then state.errorsWatch:close() end
+  state.errorsWatch = nil
 end
 
 --- Called from the loop when the process has ended.
@@ -99,6 +117,20 @@ local function watchProcess(worker)
   state.processWatch:setBackground()
 end
 
+--- Makes the loop take in what the worker writes, so that it never waits for us.
+local function watchErrors(worker)
+  local state, loop = core.state(worker), scheduler.loop()
+  if state.errorsLoop == loop then return end
+  local stream = core.errorStream(worker)
+  if not stream then return end
+  closeErrorsWatch(state)
+  state.errorsWatch, state.errorsLoop = loop.watch(stream, worker, function(owner)
+    core.capturedErrors(owner)
+    if not core.errorStream(owner) then closeErrorsWatch(core.state(owner)) end
+  end), loop
+  state.errorsWatch:setBackground()
+end
+
 --- Makes the final error of the channel; nil while the exit status may still come.
 local function explainEnd(worker, err)
   if core.processState(worker) ~= "running" then return explain(worker, err) end
@@ -123,7 +155,11 @@ end
 function processEnd.attach(worker, name)
   local state = dispatch.stateOf(worker)
   state.name, state.endWaiters = name, {}
-  state.explainEnd, state.watchProcess = explainEnd, watchProcess
+  state.explainEnd = explainEnd
+  function state.watchProcess(channel)
+    watchProcess(channel)
+    watchErrors(channel)
+  end
 end
 
 local function abandonEnd(waiter) waiter.state.endWaiters[waiter] = nil end
@@ -159,6 +195,7 @@ end
 --- Gives back what watching the process has taken, once it has ended.
 function processEnd.release(worker)
   closeWatch(core.state(worker))
+  closeErrorsWatch(core.state(worker))
   core.releaseProcess(worker)
 end
 

@@ -206,6 +206,8 @@ void artel_box_close(struct artel_channel_box *box)
     artel_process_fini(&box->process);
     artel_claims_unmap(box->claims);
     box->claims = NULL;
+    artel_capture_free(box->capture);
+    box->capture = NULL;
 }
 
 ssize_t artel_box_fill(struct artel_channel_box *box, bool block)

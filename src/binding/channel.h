@@ -3,6 +3,7 @@
 #ifndef ARTEL_BINDING_CHANNEL_H
 #define ARTEL_BINDING_CHANNEL_H
 
+#include "../core/capture.h"
 #include "../core/channel.h"
 #include "../core/claims.h"
 #include "../core/process.h"
@@ -22,6 +23,7 @@ struct artel_channel_box {
     struct artel_channel *channel; /* NULL once closed */
     struct artel_process process;  /* pid 0 when there is no process behind it */
     struct artel_claims *claims;   /* of a pool's worker; NULL when there are none */
+    struct artel_capture *capture; /* of its standard error; NULL when there is none */
     struct artel_codec_limits limits;
     bool worker_end; /* this end is a worker's: it stops reading while it cannot send */
     bool exit_noted; /* the process has ended: an empty read is the end of the channel */

@@ -121,7 +121,8 @@ static char **push_argv(lua_State *L, int index)
 
 /*
  * startWorker{ path =, argv = {...}, plan =, encoding =, codec =, maxMessageSize =,
- * maxQueuedBytes =, maxMessageItems =, errorStream = descriptor? } → worker | nil, err
+ * maxQueuedBytes =, maxMessageItems =, claims = true?, captureErrors = true? } → worker |
+ * nil, err
  */
 static int start_worker(lua_State *L)
 {
@@ -136,8 +137,7 @@ static int start_worker(lua_State *L)
                                           .envp = environ,
                                           .channel_fd = -1,
                                           .memory_fd = -1};
-    lua_getfield(L, 1, "errorStream");
-    child.stderr_fd = (int)luaL_optinteger(L, -1, -1);
+    child.stderr_fd = -1;
     struct artel_channel_box *box = artel_channel_box_new(L, "artel.Worker");
     int box_index = lua_gettop(L);
     artel_box_configure(L, box_index, 1, &options);
@@ -154,11 +154,15 @@ static int start_worker(lua_State *L)
     if (lua_getfield(L, 1, "claims") != LUA_TNIL) {
         status = artel_claims_create(&box->claims, &child.memory_fd);
     }
+    if (status == 0 && lua_getfield(L, 1, "captureErrors") != LUA_TNIL) {
+        status = artel_capture_new(&box->capture, &child.stderr_fd);
+    }
     child.channel_fd = ends[1];
     if (status == 0) {
         status = artel_process_start(&box->process, &child);
     }
     artel_fd_close(&child.memory_fd);
+    artel_fd_close(&child.stderr_fd);
     artel_fd_close(&ends[1]);
     if (status < 0) {
         return artel_push_failure(L, "spawn", status, "cannot start the host %s: %s",

@@ -91,7 +91,34 @@ static int release_process(lua_State *L)
     if (artel_process_poll(process) != ARTEL_PROCESS_RUNNING) {
         artel_process_fini(process);
     }
+    struct artel_channel_box *box = artel_check_box(L, 1);
+    artel_capture_free(box->capture);
+    box->capture = NULL;
     return 0;
+}
+
+/* errorStream(worker) → descriptor that is readable when the worker has written to its
+ * captured standard error, or nil */
+static int error_stream(lua_State *L)
+{
+    struct artel_capture *capture = artel_check_box(L, 1)->capture;
+    if (capture == NULL || capture->ended) {
+        return 0;
+    }
+    lua_pushinteger(L, capture->fd);
+    return 1;
+}
+
+/* capturedErrors(worker) → the end of what it has written there, or nil */
+static int captured_errors(lua_State *L)
+{
+    struct artel_capture *capture = artel_check_box(L, 1)->capture;
+    if (capture == NULL) {
+        return 0;
+    }
+    artel_capture_drain(capture);
+    lua_pushlstring(L, capture->text, capture->len);
+    return 1;
 }
 
 /* noteExit(worker): the process has ended, an empty read is the end of the channel */
@@ -192,6 +219,8 @@ void artel_process_register(lua_State *L)
                                          {"processStream", process_stream},
                                          {"waitProcess", wait_process},
                                          {"noteExit", note_exit},
+                                         {"errorStream", error_stream},
+                                         {"capturedErrors", captured_errors},
                                          {"releaseProcess", release_process},
                                          {"kill", kill_process},
                                          {"signalNumber", signal_number},

@@ -105,40 +105,54 @@ static int poll_until(lua_State *L, struct pollfd *wanted, nfds_t count,
     }
 }
 
-/* Fills one or two entries; answers their count, or 0 when there is no need to sleep. */
+/* What a wait for one channel looks at, at most: the channel, its process, and what that
+ * writes to its standard error. */
+#define WAITED_MAX 3
+
+/* Fills the entries; answers their count, or 0 when there is no need to sleep. */
 static nfds_t arm(struct artel_channel_box *box, bool want_read, bool want_write,
-                  struct pollfd wanted[2])
+                  struct pollfd wanted[WAITED_MAX])
 {
     short events = 0;
     if (artel_channel_arm(box->channel, want_read, want_write, &events)) {
         return 0;
     }
-    wanted[0] = (struct pollfd){.fd = artel_channel_fd(box->channel), .events = events};
-    if (box->process.pidfd < 0 || box->exit_noted) {
-        return 1;
+    nfds_t count = 0;
+    wanted[count++] =
+        (struct pollfd){.fd = artel_channel_fd(box->channel), .events = events};
+    if (box->process.pidfd >= 0 && !box->exit_noted) {
+        wanted[count++] = (struct pollfd){.fd = box->process.pidfd, .events = POLLIN};
     }
-    wanted[1] = (struct pollfd){.fd = box->process.pidfd, .events = POLLIN};
-    return 2;
+    if (box->capture != NULL && !box->capture->ended) {
+        wanted[count++] = (struct pollfd){.fd = box->capture->fd, .events = POLLIN};
+    }
+    return count;
 }
 
-static void note_exit(struct artel_channel_box *box, nfds_t count,
-                      const struct pollfd wanted[2])
+/* Deals with what a wait has found beside the channel itself. Answers how many entries of
+ * wanted were the box's. */
+static nfds_t look_beside(struct artel_channel_box *box, const struct pollfd *wanted)
 {
-    if (count == 2 && wanted[1].revents != 0) {
-        box->exit_noted = true;
+    nfds_t count = 1;
+    if (box->process.pidfd >= 0 && !box->exit_noted) {
+        box->exit_noted = wanted[count++].revents != 0;
     }
+    if (box->capture != NULL && !box->capture->ended && wanted[count++].revents != 0) {
+        artel_capture_drain(box->capture);
+    }
+    return count;
 }
 
 bool artel_wait_channel(lua_State *L, struct artel_channel_box *box, bool want_read,
                         bool want_write, int64_t deadline_ms)
 {
-    struct pollfd wanted[2];
+    struct pollfd wanted[WAITED_MAX];
     nfds_t count = arm(box, want_read, want_write, wanted);
     if (count == 0) {
         return true;
     }
     int ready = poll_until(L, wanted, count, deadline_ms);
-    note_exit(box, count, wanted);
+    look_beside(box, wanted);
     return ready != 0;
 }
 
@@ -174,7 +188,8 @@ static int wait_many(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     int64_t deadline = artel_check_deadline(L, 2);
     size_t channels = lua_rawlen(L, 1);
-    struct pollfd *wanted = lua_newuserdatauv(L, (2 * channels + 1) * sizeof *wanted, 0);
+    struct pollfd *wanted =
+        lua_newuserdatauv(L, (WAITED_MAX * channels + 1) * sizeof *wanted, 0);
     nfds_t used = 0;
     for (size_t i = 1; i <= channels; i++) {
         lua_rawgeti(L, 1, (lua_Integer)i);
@@ -189,14 +204,10 @@ static int wait_many(lua_State *L)
         lua_pop(L, 1);
     }
     int ready = poll_until(L, wanted, used, deadline);
+    const struct pollfd *looked = wanted;
     for (size_t i = 1; i <= channels && ready > 0; i++) {
         lua_rawgeti(L, 1, (lua_Integer)i);
-        struct artel_channel_box *box = artel_check_box(L, -1);
-        for (nfds_t j = 0; j < used && box->process.pidfd >= 0; j++) {
-            if (wanted[j].fd == box->process.pidfd && wanted[j].revents != 0) {
-                box->exit_noted = true;
-            }
-        }
+        looked += look_beside(artel_check_box(L, -1), looked);
         lua_pop(L, 1);
     }
     lua_pushboolean(L, ready != 0);
