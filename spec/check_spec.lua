@@ -3,6 +3,7 @@ local artel = require "artel"
 local plugin = require "artel.cli.plugin"
 local program = require "spec.program"
 local support = require "spec.shared.support"
+local uv = require "luv"
 
 -- Counters a to d and one without a value; what it says is what it was told last.
 local WORKER = [[(function()
@@ -128,7 +129,12 @@ describe("artel check", function()
     local wrong = run("--channel", "json", address)
     assert.equal(2, wrong.code)
     assert.matches("^SHARED%-WORKER CRITICAL %- protocol", wrong.output)
-    local late = run("-t", "0", address)
+    local silent = uv.new_pipe() -- listens, but greets nobody
+    assert(silent:bind(support.path "silent.sock"))
+    assert(silent:listen(1, function() end))
+    silent:unref() -- program.run() waits for whatever else is on the loop
+    local late = run("-t", "0.05", support.unixAddress "silent.sock")
+    silent:close()
     assert.equal(2, late.code)
     assert.matches("^SHARED%-WORKER CRITICAL %- timeout", late.output)
   end)
