@@ -157,6 +157,17 @@ stopped: true
   end)
 end)
 
+describe("examples/deploy.lua", function()
+  it("replaces a shared worker's code: its clients see replies, or that it is disabled", function()
+    prints({ "lua5.4", "examples/deploy.lua" }, [[
+4 clients see: version 1
+4 clients see: disabled
+4 clients see: version 2
+all that any of them has ever seen: disabled, version 1, version 2
+]])
+  end)
+end)
+
 -- These stand in the README. They use the build that tools/build makes, without a sanitizer.
 local NORMAL = { LD_PRELOAD = false, LUA_PATH = false, LUA_CPATH = false }
 
