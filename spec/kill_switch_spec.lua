@@ -191,7 +191,7 @@ describe("the kill switch", function()
         local process
         process = assert(uv.spawn("lua5.4", {
           args = { support.path "writer.lua", path, tostring(number + 100) },
-          env = support.environment { LUA_PATH = package.path, LUA_CPATH = package.cpath },
+          env = program.environment(),
           stdio = { nil, nil, 2 },
         }, function(code)
           running = running - 1

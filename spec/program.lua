@@ -18,7 +18,10 @@ program.top = uv.cwd()
 local core = assert(uv.fs_realpath(assert(package.searchpath("artel.core", package.cpath))))
 program.build = folderOf(folderOf(folderOf(core)))
 
-local function environment(more)
+--- The environment of such a program, as uv.spawn takes it; false in `more`: not set.
+---@param more table<string, string|false>?
+---@return string[]
+function program.environment(more)
   local variables = uv.os_environ()
   variables.LUA_INIT, variables.LUA_INIT_5_4 = nil, nil
   variables.LUA_PATH_5_4, variables.LUA_CPATH_5_4 = nil, nil
@@ -81,7 +84,7 @@ function program.run(command, options)
   local outputPipe, errorPipe = uv.new_pipe(), uv.new_pipe()
   local process, pid = uv.spawn(command[1], {
     args = { table.unpack(command, 2) }, cwd = options.folder,
-    env = environment(options.environment), stdio = { nil, outputPipe, errorPipe },
+    env = program.environment(options.environment), stdio = { nil, outputPipe, errorPipe },
     detached = true, -- leads a group, so that the time limit ends all of it
   }, function(code, signal) result = { code = code, signal = signal } end)
   assert(process, ("cannot start %s: %s"):format(command[1], pid))
