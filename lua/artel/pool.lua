@@ -296,18 +296,6 @@ function metatable.__newindex() error("a worker pool cannot be changed", 2) end
 function metatable.__len(pool) return #rawget(pool, ENGINE).slots end
 function metatable.__close(pool) pool:close() end
 
---- A dropped pool waits for nobody. Workers that are idle end with their channels; one that is
---- busy works for nobody any more.
-function metatable.__gc(pool)
-  local engine = rawget(pool, ENGINE)
-  if not engine or engine.closing then return end
-  for _, slot in ipairs(engine.slots) do
-    if slot.worker and slot.inFlight > 0 then
-      core.kill(slot.worker, core.signalNumber "SIGTERM")
-    end
-  end
-end
-
 function metatable.__tostring(pool)
   local engine = rawget(pool, ENGINE)
   return ("artel worker pool (%d workers%s)"):format(#engine.slots,

@@ -26,8 +26,21 @@ local BACKOFF_FIRST, BACKOFF_MAX = 0.1, 10 -- seconds
 ---@field sent integer requests that it has been sent
 ---@field failures integer deaths in a row without a healthy life between them
 ---@field successor table? { worker, isReady } started ahead of a planned end
+---@field guard table goes with the slot, just before its worker
 local Slot = {}
 Slot.__index = Slot
+
+-- A dropped pool waits for nobody. An idle worker ends with its channel; one that is busy works
+-- for nobody any more, and would never look. Lua finalises what was made last first: a guard is
+-- made after its worker, so the process can still be reached.
+local guardClass = {
+  __gc = function(guard)
+    local slot = guard.slot
+    if slot.worker == guard.worker and slot.inFlight > 0 then
+      core.kill(guard.worker, core.signalNumber "SIGKILL", true)
+    end
+  end,
+}
 
 function Slot.new(pool, index)
   return setmetatable({ pool = pool, index = index, failures = 0, isReady = false, inFlight = 0,
@@ -37,6 +50,7 @@ end
 --- Puts a worker that has been started, or is ready, into the slot.
 function Slot:occupy(worker)
   self.worker = worker
+  self.guard = setmetatable({ slot = self, worker = worker }, guardClass)
   self.isReady, self.inFlight, self.jobs = false, 0, {}
   self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0
   self.since = core.now()
