@@ -11,7 +11,7 @@ local WORKER = [[(function()
   local counters = {
     { name = "five", value = 5 }, { name = "half", value = 0.5, unit = "s", min = 0, max = 10 },
     { name = "jobs", value = 120, unit = "c" }, { name = "minus", value = -3, unit = "widgets" },
-    { name = "none" }, { name = "it's = full", value = 1e-7, unit = "%" },
+    { name = "none" }, { name = "it's =|full", value = 1e-7, unit = "%" },
   }
   return {
     onRequest = function(self, value) text = value end,
@@ -45,7 +45,7 @@ describe("artel check", function()
 
   it("is OK when the worker answers, and shows all that it tells", function()
     assert.equal("", checks(0, "SHARED-WORKER OK - all is well | five=5 half=0.5s;;;0;10 jobs=120c "
-      .. "minus=-3 none=U 'it''s _ full'=0.0000001%", address))
+      .. "minus=-3 none=U 'it''s __full'=0.0000001%", address))
   end)
 
   it("looks at the counters that it is asked for, in their order", function()

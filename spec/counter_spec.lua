@@ -34,6 +34,11 @@ describe("artel.WorkerCounter", function()
     assert.same({ null, null, null }, { t.value, t.min, t.max })
   end)
 
+  it("knows no number that is none, also when a peer sends it", function()
+    assert.same(WorkerCounter.new "a",
+      WorkerCounter.fromTable { name = "a", value = 0 / 0, min = -math.huge, max = math.huge })
+  end)
+
   it("says what is wrong with a table from a peer", function()
     for pattern, bad in pairs {
       ["must be a table, got a string"] = "x",

@@ -60,11 +60,12 @@ describe("artel.Range", function()
 
   it("writes what it reads, in its shortest form", function()
     for _, text in ipairs { "7", "10:20", "10:", "~:5", "~:", "@1:2", "@3", "-1.5:-0.5", "0:", "0",
-      "5:0", "0.1", "@~:-3" } do
+      "5:0", "0.1", "@~:-3", "-9223372036854775808:", "1e+300:" } do
       assert.equal(text, tostring(Range.fromString(text)))
     end
     assert.equal("10", tostring(Range.fromString "0:10"))
     assert.equal("10:20", tostring(Range.new(10.0, 20.0)))
+    assert.equal("-1:0", tostring(Range.new(-1, -0.0)))
     assert.equal(Range.new(0, 10), Range.fromString "10")
     assert.are_not.equal(Range.new(0, 10), Range.new(0, 10, true))
   end)

@@ -24,6 +24,12 @@ local function describe(value)
   return "a " .. type(value)
 end
 
+-- A number that there is: NaN and the infinities mean "not known" and "no limit". JSON has
+-- none of them, and a status must always find its way.
+local function isFinite(value)
+  return value == value and value ~= math.huge and value ~= -math.huge
+end
+
 -- A counter from the values in order, or nil and what is wrong with which of them.
 local function make(values)
   local counter = {}
@@ -36,7 +42,7 @@ local function make(values)
       return nil, ("the %s of a counter must be a %s%s, got %s"):format(name, wanted,
         optional and " or nil" or "", describe(value))
     end
-    counter[name] = value
+    if wanted == "string" or value and isFinite(value) then counter[name] = value end
   end
   return setmetatable(counter, metatable)
 end
@@ -68,12 +74,8 @@ function WorkerCounter:getMin() return self.min end
 ---@return number?
 function WorkerCounter:getMax() return self.max end
 
--- JSON has no NaN and no infinities, and a status must always find its way: "not known" and
--- "no limit" are what they mean.
 local function orNull(value)
-  if value == nil or value ~= value or value == math.huge or value == -math.huge then
-    return core.null
-  end
+  if value == nil then return core.null end
   return value
 end
 

@@ -98,8 +98,10 @@ function Range:getMax() return self.max end
 ---@return boolean
 function Range:isInverted() return self.inverted end
 
--- Nobody wants to see "10.0:20.0".
+-- Decimal digits only, as the notation has them; and nobody wants to see "-0.0:20.0".
 local function write(number)
+  if number == 0 then return "0" end
+  if math.type(number) == "integer" then return ("%d"):format(number) end
   return (export.number(number):gsub("%.0$", ""))
 end
 

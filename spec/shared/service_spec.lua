@@ -227,6 +227,22 @@ describe("a shared worker under a service manager", function()
     assert.matches("cannot be used", service.text)
   end)
 
+  it("reads its file as data alone, and takes no wrong type for what is missing", function()
+    compile()
+    for text, fault in pairs {
+      ["return { address = ('x'):rep(3) }"] = "attempt to index a string value",
+      ["return { address = os.getenv 'HOME' }"] = "attempt to index a nil value",
+      ["return { identity = 5, address = 'unix:///x' }"] = "its identity is a number",
+      ["return { limits = 'none' }"] = "its limits is a string",
+      ["return 7"] = "it answers no table",
+    } do
+      support.write(file, text)
+      local service = serve()
+      assert.equal(1, service.awaitEnd())
+      assert.matches("profile: the bootstrap file .* cannot be used: .*" .. fault, service.text)
+    end
+  end)
+
   it("does not run beside another worker", function()
     local factory = compile()
     assert(factory:startSharedWorkerWithExpression(address, ECHO))

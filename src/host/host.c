@@ -6,9 +6,9 @@
 #include "binding/core.h"
 #include "binding/error.h"
 #include "binding/open.h"
+#include "bootstrap_file.h"
 #include "core/error.h"
 #include "core/fd.h"
-#include "core/file.h"
 #include "core/identity.h"
 #include "core/limits.h"
 #include "core/output.h"
@@ -18,15 +18,10 @@
 
 #include <errno.h>
 #include <lauxlib.h>
-#include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* A profile is source text; nobody writes more of it. */
-#define BOOTSTRAP_LEN_MAX ((size_t)16 * 1024 * 1024)
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
@@ -121,27 +116,9 @@ static int read_plan(lua_State *L)
  */
 static int load_bootstrap_file(lua_State *L, const char *path)
 {
-    char fault[ARTEL_FILE_FAULT_LEN];
-    char *text = NULL;
-    size_t len = 0;
-    int status = artel_file_read_trusted(path, BOOTSTRAP_LEN_MAX, &text, &len, fault,
-                                         sizeof fault);
+    int status = artel_bootstrap_file_load(L, path);
     if (status < 0) {
-        return fail(L, "profile", status, fault);
-    }
-    lua_pushfstring(L, "@%s", path);
-    int loaded = luaL_loadbufferx(L, text, len, lua_tostring(L, -1), "t");
-    free(text);
-    if (loaded == LUA_OK) {
-        lua_newtable(L); /* data only: no function is within its reach */
-        lua_setupvalue(L, -2, 1);
-        loaded = lua_pcall(L, 0, 1, 0);
-    }
-    if (loaded != LUA_OK || !lua_istable(L, -1)) {
-        const char *what = loaded != LUA_OK ? lua_tostring(L, -1) : "it answers no table";
-        return fail(
-            L, "profile", 0,
-            lua_pushfstring(L, "the bootstrap file %s cannot be used: %s", path, what));
+        return fail(L, "profile", status, lua_tostring(L, -1));
     }
     for (lua_pushnil(L); lua_next(L, PLAN) != 0;) {
         lua_pushvalue(L, -2);

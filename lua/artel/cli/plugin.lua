@@ -32,9 +32,9 @@ function plugin.number(number)
   return (("%.17f"):format(number):gsub("0+$", ""):gsub("%.$", ""))
 end
 
---- A label may have any characters but "=" and line ends; within quotes, "'" is doubled.
+--- A label may have any characters but "=", "|" and line ends; within quotes, "'" is doubled.
 local function label(name)
-  local text = name:gsub("[=%c]", "_")
+  local text = name:gsub("[=|%c]", "_")
   if not text:find "^[%w_.-]+$" then text = "'" .. text:gsub("'", "''") .. "'" end
   return text
 end
