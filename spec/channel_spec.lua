@@ -75,6 +75,28 @@ describe("a channel", function()
         assert.equal(#text, #left:receiveMessage(TIMEOUT))
       end)
 
+      it("carries strings of any length whole, also those that are sent without a copy", function()
+        local both <close> = helper.pair(encoding)
+        local left, right = both.left, both.right
+        local ten = encoding == "msgpack" and "\xff12345678\0" or "0123456789"
+        for _, length in ipairs { 65535, 65536, 65537, 300000, 3 << 20 } do
+          local text = ten:rep(length // 10 + 1):sub(1, length)
+          local function send()
+            assert.is_true(left:sendMessage(text))
+            assert.is_true(left:sendMessage "behind it")
+          end
+          local function receive()
+            assert.is_true(text == right:receiveMessage(TIMEOUT), length)
+            assert.equal("behind it", right:receiveMessage(TIMEOUT))
+          end
+          send()
+          receive()
+          local sending = artel.async(send)
+          helper.await(receive)
+          sending:await(TIMEOUT)
+        end
+      end)
+
       it("says so when a message is longer than the limit, and goes on", function()
         local left, right = core.pair { encoding = encoding, maxMessageSize = 1000 }
         local sent, err = left:sendMessage(("x"):rep(1001))

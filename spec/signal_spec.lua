@@ -87,6 +87,24 @@ describe("Ctrl-C", function()
     ]])
     assert.equal("waiting\nfalse\tinterrupted!\tafter\nstill\n", result.output, result.errors)
   end)
+
+  it("in the middle of a long message leaves it whole", function()
+    local result = helper.interrupted(PRELUDE .. [[
+      local worker <close> = start [=[
+        local uv = require "luv"
+        uv.new_signal():start("sigusr1", uv.stop)
+        channel:sendMessage "up"
+        uv.run()
+        channel:sendMessage(#channel:receiveMessage())
+        channel:sendMessage(channel:receiveMessage()) ]=]
+      print(pcall(wait, worker.sendMessage, worker, ("x"):rep(8 << 20)))
+      worker:kill "SIGUSR1"
+      worker:sendMessage "behind it"
+      print(worker:receiveMessage(), worker:receiveMessage())
+    ]])
+    assert.equal("waiting\nfalse\tinterrupted!\n8388608\tbehind it\n", result.output,
+      result.errors)
+  end)
 end)
 
 describe("a master in an odd environment", function()

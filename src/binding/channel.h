@@ -52,6 +52,12 @@ struct artel_channel_box *artel_check_box(lua_State *L, int index);
  */
 struct artel_channel_box *artel_check_open_box(lua_State *L, int index);
 
+/* The same, and raises when close() has begun: for what users call. */
+struct artel_channel_box *artel_check_usable_box(lua_State *L, int index);
+
+/* Pushes what require "artel.channel" answers: the rest of the classes, in Lua. */
+void artel_require_channel_module(lua_State *L);
+
 /*
  * Reads once. > 0 bytes, 0 nothing now, negative the end (as artel_channel_fill). A
  * channel whose process has ended, and which holds nothing more, ends though a grandchild
@@ -66,6 +72,9 @@ ssize_t artel_box_fill(struct artel_channel_box *box, bool block);
 int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uint32_t id,
                     int index);
 
+/* Pushes nil and the error object for a frame that could not be queued; answers 2. */
+int artel_push_send_failure(lua_State *L, int status, const char *reason);
+
 /*
  * Decodes the body of the frame that artel_channel_next() gave, and consumes it. 1 with
  * the value pushed (nil when the frame has no body), or 2 with nil and an error object.
@@ -78,8 +87,13 @@ void artel_box_close_channel(struct artel_channel_box *box);
 /* The same, and hands a process that still runs to the reaper. Repeatable. */
 void artel_box_close(struct artel_channel_box *box);
 
+/* The methods sendMessage(message) and receiveMessage(timeout?). */
+int artel_channel_send_message(lua_State *L);
+int artel_channel_receive_message(lua_State *L);
+
 /* Adds the class functions and the parts that lua/artel/channel.lua is made of. */
 void artel_channel_register(lua_State *L);
+void artel_messages_register(lua_State *L);
 void artel_channel_parts_register(lua_State *L);
 void artel_process_register(lua_State *L);
 void artel_claims_register(lua_State *L);

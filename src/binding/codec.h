@@ -32,6 +32,11 @@ int artel_msgpack_encode(lua_State *L, int index, struct artel_buffer *out,
 int artel_json_encode(lua_State *L, int index, struct artel_buffer *out,
                       const struct artel_codec_limits *limits);
 
+/* What stands before the bytes of a string of more than 65,535 and at most UINT32_MAX. */
+#define ARTEL_MSGPACK_LONG_HEAD_LEN 5
+void artel_msgpack_long_head(uint8_t head[ARTEL_MSGPACK_LONG_HEAD_LEN], const char *bytes,
+                             size_t len);
+
 /*
  * Decodes exactly one value that fills data. 0 with the value pushed; or ARTEL_E_DECODE,
  * ARTEL_E_OVERSIZE (too many items), ARTEL_E_PROTOCOL (no JSON at all: the stream has

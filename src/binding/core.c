@@ -21,6 +21,7 @@ int luaopen_artel_core(lua_State *L)
     artel_codec_register(L);
     artel_process_register(L);
     artel_channel_register(L);
+    artel_messages_register(L);
     artel_channel_parts_register(L);
     artel_wait_register(L);
     artel_open_register(L);

@@ -163,6 +163,13 @@ static void put_binary_head(struct artel_walk *walk, size_t len)
     }
 }
 
+void artel_msgpack_long_head(uint8_t head[ARTEL_MSGPACK_LONG_HEAD_LEN], const char *bytes,
+                             size_t len)
+{
+    head[0] = artel_utf8_is_valid((const uint8_t *)bytes, len) ? 0xDB : 0xC6;
+    put_u32(head + 1, (uint32_t)len);
+}
+
 static int put_string(struct artel_walk *walk, const char *bytes, size_t len)
 {
     if (len > UINT32_MAX) {

@@ -156,6 +156,20 @@ bool artel_wait_channel(lua_State *L, struct artel_channel_box *box, bool want_r
     return ready != 0;
 }
 
+bool artel_wait_once(struct artel_channel_box *box, bool want_read, bool want_write)
+{
+    struct pollfd wanted[WAITED_MAX];
+    nfds_t count = arm(box, want_read, want_write, wanted);
+    if (count == 0) {
+        return true;
+    }
+    int ready = poll(wanted, count, -1);
+    if (ready > 0) {
+        look_beside(box, wanted);
+    }
+    return ready > 0;
+}
+
 /* waitMode() → "block" | "suspend" | "forbidden" | "unyieldable" */
 static int wait_mode(lua_State *L)
 {

@@ -34,6 +34,9 @@ int64_t artel_check_deadline(lua_State *L, int index);
 bool artel_wait_channel(lua_State *L, struct artel_channel_box *box, bool want_read,
                         bool want_write, int64_t deadline_ms);
 
+/* The same without a deadline and without Lua: false when a signal came, too. */
+bool artel_wait_once(struct artel_channel_box *box, bool want_read, bool want_write);
+
 /* Adds waitMode, coroutines, now, waitChannel, waitMany, pollStreams to the table on top.
  */
 void artel_wait_register(lua_State *L);

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "json_bytes.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,8 +43,10 @@ struct artel_channel {
 
     struct artel_buffer out;
     enum phase out_phase;
-    size_t queued_len; /* bytes of whole frames at the head of out */
-    size_t body_at;    /* of the frame being written, counted from out's head */
+    size_t queued_len;   /* bytes of whole frames at the head of out */
+    const uint8_t *lent; /* the rest of the last frame, behind those; not ours */
+    size_t lent_len;
+    size_t body_at; /* of the frame being written, counted from out's head */
     enum artel_frame_kind open_kind;
     uint64_t messages_sent;
     int out_end; /* 0, or why nothing more can be sent */
@@ -187,6 +190,9 @@ ssize_t artel_channel_fill(struct artel_channel *channel, bool block)
     size_t wanted = channel->read_len;
     if (artel_buffer_len(&channel->in) > wanted) {
         wanted = artel_buffer_len(&channel->in);
+    }
+    if (wanted > READ_LEN_MAX) {
+        wanted = READ_LEN_MAX;
     }
     int status = artel_buffer_reserve(&channel->in, wanted);
     if (status < 0) {
@@ -460,15 +466,22 @@ static bool fits_queue(const struct artel_channel *channel, size_t frame_len)
 
 int artel_channel_frame_end(struct artel_channel *channel)
 {
+    return artel_channel_frame_end_lent(channel, NULL, 0);
+}
+
+int artel_channel_frame_end_lent(struct artel_channel *channel, const void *bytes,
+                                 size_t len)
+{
+    assert(channel->lent_len == 0);
     struct artel_buffer *out = &channel->out;
-    size_t body_len = artel_buffer_len(out) - channel->body_at;
+    size_t body_len = artel_buffer_len(out) - channel->body_at + len;
     size_t max_len = channel->out_phase == PHASE_REPORT
                          ? REPORT_LEN_MAX
                          : channel->options.max_message_len;
     int status =
         body_len > max_len ? ARTEL_E_OVERSIZE : close_envelope(channel, body_len);
     size_t frame_len = artel_buffer_len(out) - channel->queued_len;
-    if (status == 0 && !fits_queue(channel, frame_len)) {
+    if (status == 0 && !fits_queue(channel, frame_len + len)) {
         status = ARTEL_E_OVERLOADED;
     }
     if (status < 0) {
@@ -476,6 +489,8 @@ int artel_channel_frame_end(struct artel_channel *channel)
         return status;
     }
     channel->queued_len += frame_len;
+    channel->lent = bytes;
+    channel->lent_len = len;
     channel->messages_sent += channel->open_kind == ARTEL_FRAME_MESSAGE;
     channel->out_phase = PHASE_FRAMES;
     return 0;
@@ -486,7 +501,34 @@ static int drop_output(struct artel_channel *channel)
 {
     artel_buffer_consume(&channel->out, artel_buffer_len(&channel->out));
     channel->queued_len = 0;
+    channel->lent_len = 0;
     return channel->out_end;
+}
+
+int artel_channel_keep_lent(struct artel_channel *channel)
+{
+    channel->out.end = channel->out.start + channel->queued_len;
+    int status = artel_buffer_append(&channel->out, channel->lent, channel->lent_len);
+    if (status < 0) {
+        channel->out_end = status;
+        return drop_output(channel);
+    }
+    channel->queued_len += channel->lent_len;
+    channel->lent_len = 0;
+    return 0;
+}
+
+/* Forgets the first len bytes of what is to be sent. */
+static void count_sent(struct artel_channel *channel, size_t len)
+{
+    size_t queued = len < channel->queued_len ? len : channel->queued_len;
+    channel->out.end = channel->out.start + channel->queued_len;
+    artel_buffer_consume(&channel->out, queued);
+    channel->queued_len -= queued;
+    if (len > queued) {
+        channel->lent += len - queued;
+        channel->lent_len -= len - queued;
+    }
 }
 
 uint64_t artel_channel_messages_sent(const struct artel_channel *channel)
@@ -499,9 +541,11 @@ int artel_channel_flush(struct artel_channel *channel)
     if (channel->out_end != 0) {
         return drop_output(channel);
     }
-    while (channel->queued_len > 0) {
-        struct iovec part = {artel_buffer_head(&channel->out), channel->queued_len};
-        ssize_t sent = channel->transport->ops->writev(channel->transport, &part, 1);
+    while (artel_channel_pending_len(channel) > 0) {
+        struct iovec parts[] = {{artel_buffer_head(&channel->out), channel->queued_len},
+                                {(void *)channel->lent, channel->lent_len}};
+        ssize_t sent = channel->transport->ops->writev(channel->transport, parts,
+                                                       channel->lent_len > 0 ? 2 : 1);
         if (sent == 0) {
             return 0;
         }
@@ -509,16 +553,14 @@ int artel_channel_flush(struct artel_channel *channel)
             channel->out_end = (int)sent;
             return drop_output(channel);
         }
-        channel->out.end = channel->out.start + channel->queued_len;
-        artel_buffer_consume(&channel->out, (size_t)sent);
-        channel->queued_len -= (size_t)sent;
+        count_sent(channel, (size_t)sent);
     }
     return 1;
 }
 
 size_t artel_channel_pending_len(const struct artel_channel *channel)
 {
-    return channel->queued_len;
+    return channel->queued_len + channel->lent_len;
 }
 
 void artel_channel_trim(struct artel_channel *channel)

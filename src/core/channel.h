@@ -125,6 +125,21 @@ struct artel_buffer *artel_channel_frame_begin(struct artel_channel *channel,
  */
 int artel_channel_frame_end(struct artel_channel *channel);
 
+/*
+ * As artel_channel_frame_end(), with len more bytes of body which are not copied: they
+ * are sent from where they are. Until artel_channel_flush() has answered 1, or
+ * artel_channel_keep_lent() was called, they must stay there, and nothing else may be
+ * queued.
+ */
+int artel_channel_frame_end_lent(struct artel_channel *channel, const void *bytes,
+                                 size_t len);
+
+/*
+ * Copies what is left of lent bytes into the queue, so that their owner may let go of
+ * them. 0, or -ENOMEM: the frame cannot be completed, so nothing more can be sent.
+ */
+int artel_channel_keep_lent(struct artel_channel *channel);
+
 /* Queues bytes that are no frame of ours: what a peer that speaks another encoding is
  * told before the channel is closed. 0 or -ENOMEM. */
 int artel_channel_put_bytes(struct artel_channel *channel, const void *bytes, size_t len);

@@ -51,16 +51,19 @@ static ssize_t script_writev(struct artel_transport *self, const struct iovec *p
                              int count)
 {
     struct script *script = (struct script *)self;
-    CHECK_INT(1, count);
     if (script->write_error != 0) {
         return script->write_error;
     }
-    size_t taken = parts[0].iov_len < script->room ? parts[0].iov_len : script->room;
-    CHECK(script->sent_len + taken <= sizeof script->sent);
-    memcpy(script->sent + script->sent_len, parts[0].iov_base, taken);
-    script->sent_len += taken;
-    script->room -= taken;
-    return (ssize_t)taken;
+    ssize_t total = 0;
+    for (int i = 0; i < count; i++) {
+        size_t taken = parts[i].iov_len < script->room ? parts[i].iov_len : script->room;
+        CHECK(script->sent_len + taken <= sizeof script->sent);
+        memcpy(script->sent + script->sent_len, parts[i].iov_base, taken);
+        script->sent_len += taken;
+        script->room -= taken;
+        total += (ssize_t)taken;
+    }
+    return total;
 }
 
 static bool script_arm(struct artel_transport *self, bool want_read, bool want_write,
@@ -485,6 +488,65 @@ static void a_queue_has_room_for_one_frame_and_then_up_to_its_limit(void)
     artel_channel_free(channel);
 }
 
+/* Lends the second half of a text whose first half is in the queue. */
+static int lend(struct artel_channel *channel, const char *text, size_t len)
+{
+    struct artel_buffer *out = artel_channel_frame_begin(channel, ARTEL_FRAME_MESSAGE, 0);
+    CHECK_INT(0, artel_buffer_append(out, text, len / 2));
+    return artel_channel_frame_end_lent(channel, text + len / 2, len - len / 2);
+}
+
+static void lent_bytes_are_sent_and_may_be_kept_at_any_moment(void)
+{
+    char text[] = "\"twelve bytes\"";
+    size_t len = strlen(text);
+    for (size_t taken = 0; taken < ARTEL_FRAME_HEADER_LEN + len; taken++) {
+        struct script script;
+        script_init(&script, "", 0);
+        script.room = taken;
+        struct artel_channel *channel =
+            open_channel(&script, ARTEL_MSGPACK, ARTEL_START_PLAIN);
+        char lent[sizeof text];
+        memcpy(lent, text, sizeof text);
+        CHECK_INT(0, lend(channel, lent, len));
+        CHECK_INT(ARTEL_FRAME_HEADER_LEN + len, artel_channel_pending_len(channel));
+        CHECK_INT(0, artel_channel_flush(channel));
+        CHECK_INT(ARTEL_FRAME_HEADER_LEN + len - taken,
+                  artel_channel_pending_len(channel));
+        CHECK_INT(0, artel_channel_keep_lent(channel));
+        memset(lent, '?', sizeof lent);
+        script.room = SIZE_MAX;
+        CHECK_INT(0, put(channel, ARTEL_FRAME_MESSAGE, "x", 1)); /* behind it, whole */
+        CHECK_INT(1, artel_channel_flush(channel));
+        CHECK_INT(2 * ARTEL_FRAME_HEADER_LEN + len + 1, script.sent_len);
+        CHECK(memcmp(script.sent + ARTEL_FRAME_HEADER_LEN, text, len) == 0);
+        CHECK_INT(len, script.sent[3]);
+        artel_channel_free(channel);
+    }
+}
+
+static void lent_bytes_count_as_others_do(void)
+{
+    struct script script;
+    script_init(&script, "", 0);
+    script.room = 0;
+    struct artel_channel *channel =
+        open_channel(&script, ARTEL_MSGPACK, ARTEL_START_PLAIN);
+    char text[1200] = "";
+    CHECK_INT(ARTEL_E_OVERSIZE, lend(channel, text, 101));
+    CHECK_INT(0, artel_channel_pending_len(channel));
+    artel_channel_set_limits(channel, 1200, 1000);
+    CHECK_INT(0, lend(channel, text, 1200)); /* one always fits */
+    CHECK_INT(0, artel_channel_keep_lent(channel));
+    CHECK_INT(ARTEL_E_OVERLOADED, lend(channel, text, 10));
+    script.write_error = -EPIPE;
+    CHECK_INT(-EPIPE, artel_channel_flush(channel));
+    CHECK_INT(0, lend(channel, text, 10));
+    CHECK_INT(-EPIPE, artel_channel_flush(channel));
+    CHECK_INT(0, artel_channel_pending_len(channel));
+    artel_channel_free(channel);
+}
+
 static void a_peer_that_has_gone_is_told_at_every_flush(void)
 {
     struct script script;
@@ -519,6 +581,8 @@ int main(void)
     RUN(a_frame_that_is_given_up_leaves_no_byte);
     RUN(a_peer_that_takes_little_gets_all_of_it_in_the_end);
     RUN(a_queue_has_room_for_one_frame_and_then_up_to_its_limit);
+    RUN(lent_bytes_are_sent_and_may_be_kept_at_any_moment);
+    RUN(lent_bytes_count_as_others_do);
     RUN(a_peer_that_has_gone_is_told_at_every_flush);
     return 0;
 }

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sendMessage and receiveMessage: the two calls that must be fast. */
+#include "channel.h"
+
+#include "../core/error.h"
+#include "error.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <string.h>
+
+/* Registry key of the table of Lua functions that finish what is begun here. */
+static const char SLOW_PATHS = 0;
+
+static int finish_slow(lua_State *L, int status, lua_KContext base)
+{
+    (void)status;
+    return lua_gettop(L) - (int)base;
+}
+
+/* Calls the Lua function that finishes the work, with the current arguments; it may
+ * yield. */
+static int go_slow(lua_State *L, const char *name)
+{
+    int count = lua_gettop(L);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &SLOW_PATHS) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        artel_require_channel_module(L);
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &SLOW_PATHS);
+    }
+    lua_getfield(L, -1, name);
+    lua_replace(L, -2);
+    lua_insert(L, 1);
+    lua_callk(L, count, LUA_MULTRET, 0, finish_slow);
+    return finish_slow(L, LUA_OK, 0);
+}
+
+/* JSON only: an object with such a key would be read as something else than a message. */
+static bool has_reserved_key(lua_State *L, int index)
+{
+    static const char *const RESERVED[] = {"_request_", "_response_", "_error_", "_stop_",
+                                           "_query_",   "_status_",   "_cancel_"};
+    if (lua_type(L, index) != LUA_TTABLE) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof RESERVED / sizeof *RESERVED; i++) {
+        lua_pushstring(L, RESERVED[i]);
+        if (lua_rawget(L, index) != LUA_TNIL) {
+            lua_pushstring(L, RESERVED[i]);
+            return true;
+        }
+        lua_pop(L, 1);
+    }
+    return false;
+}
+
+/* Strings from here on are sent from where Lua keeps them, without a copy of ours. */
+#define LONG_STRING_LEN_MIN ((size_t)65536)
+
+/* Whether the value at index is such a string, and goes over the channel as it is. */
+static bool is_long_string(lua_State *L, const struct artel_channel_box *box, int index)
+{
+    if (lua_type(L, index) != LUA_TSTRING || lua_rawlen(L, index) < LONG_STRING_LEN_MIN ||
+        lua_rawlen(L, index) > UINT32_MAX ||
+        artel_channel_send_encoding(box->channel) != ARTEL_MSGPACK) {
+        return false;
+    }
+    bool custom = lua_getiuservalue(L, 1, ARTEL_BOX_CODEC) == LUA_TTABLE;
+    lua_pop(L, 1);
+    return !custom;
+}
+
+/* Queues the string at index as a message that is lent to the channel. */
+static int lend_string(lua_State *L, struct artel_channel_box *box, int index)
+{
+    size_t len = 0;
+    const char *bytes = lua_tolstring(L, index, &len);
+    uint8_t head[ARTEL_MSGPACK_LONG_HEAD_LEN];
+    artel_msgpack_long_head(head, bytes, len);
+    struct artel_buffer *out =
+        artel_channel_frame_begin(box->channel, ARTEL_FRAME_MESSAGE, 0);
+    int status = out == NULL ? -ENOMEM : artel_buffer_append(out, head, sizeof head);
+    if (status == 0) {
+        status = artel_channel_frame_end_lent(box->channel, bytes, len);
+    }
+    return status == 0 ? 0 : artel_push_send_failure(L, status, artel_error_text(status));
+}
+
+/*
+ * Sends what is queued and lent. Where nobody else could run meanwhile it waits for the
+ * peer to take it, and takes in what comes, unless this is a worker's end; whatever is
+ * out of the ordinary is left to those who wait in Lua. As artel_channel_flush().
+ */
+static int flush_lent(lua_State *L, struct artel_channel_box *box)
+{
+    int flushed = artel_channel_flush(box->channel);
+    bool may_block =
+        flushed == 0 && !box->waits_in_lua && artel_wait_mode(L) == ARTEL_WAIT_BLOCK;
+    while (flushed == 0 && may_block && artel_wait_once(box, !box->worker_end, true)) {
+        may_block = box->worker_end || artel_box_fill(box, false) >= 0;
+        flushed = artel_channel_flush(box->channel);
+    }
+    return flushed == 0 ? artel_channel_keep_lent(box->channel) : flushed;
+}
+
+/* Queues the message at index 2, or lends it to the channel. */
+static int queue_message(lua_State *L, struct artel_channel_box *box, bool is_long)
+{
+    return is_long ? lend_string(L, box, 2)
+                   : artel_box_queue(L, 1, ARTEL_FRAME_MESSAGE, 0, 2);
+}
+
+/* sendMessage(self, message) → true | true, pending | nil, err */
+int artel_channel_send_message(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_usable_box(L, 1);
+    lua_settop(L, 2);
+    if (artel_channel_send_encoding(box->channel) == ARTEL_JSON &&
+        has_reserved_key(L, 2)) {
+        return artel_push_failure(L, "encode", 0,
+                                  "cannot send an object with the key \"%s\", which JSON "
+                                  "channels use themselves (at message)",
+                                  lua_tostring(L, -1));
+    }
+    bool is_long = is_long_string(L, box, 2);
+    int failure = queue_message(L, box, is_long);
+    if (failure != 0) {
+        lua_getfield(L, -1, "kind");
+        bool full = strcmp(lua_tostring(L, -1), "overloaded") == 0;
+        lua_pop(L, 1);
+        if (full) { /* whether that is an error depends on who waits how */
+            lua_settop(L, 2);
+            return go_slow(L, "sendWhenFull");
+        }
+        return failure;
+    }
+    int flushed = is_long ? flush_lent(L, box) : artel_channel_flush(box->channel);
+    if (flushed == 1) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    lua_settop(L, 1);
+    return go_slow(L, "afterSend");
+}
+
+/* receiveMessage(self, timeout?) → message | nil, err */
+int artel_channel_receive_message(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_usable_box(L, 1);
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2)) {
+        luaL_argcheck(L, luaL_checknumber(L, 2) >= 0, 2, "seconds from 0 up expected");
+    }
+    bool may_block = false;
+    while (!box->queued_in_lua) {
+        struct artel_frame frame;
+        int found = artel_channel_next(box->channel, &frame);
+        if (found == 1 && frame.kind == ARTEL_FRAME_MESSAGE) {
+            return artel_box_take(L, 1, &frame);
+        }
+        if (found != 0 || !lua_isnil(L, 2) || box->waits_in_lua ||
+            artel_channel_pending_len(box->channel) > 0) {
+            break;
+        }
+        may_block = may_block || artel_wait_mode(L) == ARTEL_WAIT_BLOCK;
+        if (!may_block) {
+            break;
+        }
+        if (artel_box_fill(box, true) == -EINTR) {
+            artel_run_hooks(L);
+            box = artel_check_open_box(L, 1); /* a hook may have closed it */
+        }
+    }
+    return go_slow(L, "receive");
+}
+
+/* setSlowPaths{ receive =, afterSend =, sendWhenFull = } */
+static int set_slow_paths(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &SLOW_PATHS);
+    return 0;
+}
+
+void artel_messages_register(lua_State *L)
+{
+    static const luaL_Reg FUNCTIONS[] = {{"setSlowPaths", set_slow_paths}, {NULL, NULL}};
+    luaL_setfuncs(L, FUNCTIONS, 0);
+}
