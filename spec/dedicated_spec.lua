@@ -115,15 +115,6 @@ terminate
     end
   end)
 
-  it("takes and gives 64 MiB before the other side reads", function()
-    local worker <close> = helper.worker(helper.raw [[
-      channel:sendMessage(("w"):rep(64 << 20))
-      channel:sendMessage(#channel:receiveMessage())]])
-    assert.is_true(worker:sendMessage(("m"):rep(64 << 20)))
-    assert.equal(64 << 20, #worker:receiveMessage(TIMEOUT))
-    assert.equal(64 << 20, worker:receiveMessage(TIMEOUT))
-  end)
-
   it("takes and gives a string of 256 MiB", function()
     if helper.isWatched then return end -- of a size that leaves no room for watching
     for encoding, megabytes in pairs { msgpack = 256, json = 16 } do
@@ -159,38 +150,6 @@ terminate
     assert.equal(1, worker:receiveMessage(TIMEOUT))
   end)
 
-  it("leaves descriptors, children and memory as they were after a thousand lives", function()
-    local result = helper.script([[
-      local artel = require "artel"
-      local factory = artel.WorkerFactory.new()
-      local function live()
-        local worker <close> = assert(factory:createWorker(arg[1]))
-        worker:sendMessage(2)
-        assert(worker:receiveMessage() == "2 squared is 4")
-      end
-      local function used()
-        collectgarbage()
-        collectgarbage()
-        local status = io.open "/proc/self/status":read "a"
-        local descriptors = io.popen("ls /proc/$PPID/fd | wc -l"):read "n"
-        local pid = status:match "Pid:%s*(%d+)"
-        local list = io.open(("/proc/%s/task/%s/children"):format(pid, pid)):read "a"
-        local _, children = list:gsub("%d+", "")
-        return { math.tointeger(status:match "VmRSS:%s*(%d+)"), descriptors, children }
-      end
-      local lives = tonumber(arg[2])
-      for _ = 1, lives / 20 do live() end
-      local before = used()
-      for _ = 1, lives do live() end
-      local after = used()
-      print(after[2] - before[2], after[3] - before[3])
-      print(after[1] - before[1])
-    ]], { arguments = { helper.fixture "raw_squares", helper.isWatched and 40 or 1000 } })
-    assert.equal(0, result.code, result.errors)
-    local lines, grown = result.output:match "^(.-)\n(.*)\n$"
-    assert.equal("0\t0", lines, result.errors)
-    if not helper.isWatched then assert.is_true(tonumber(grown) < 1000, grown .. " KiB more") end
-  end)
 end)
 
 describe("closing a worker", function()

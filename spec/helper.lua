@@ -107,6 +107,31 @@ function helper.worker(expression, options)
   return assert(artel.WorkerFactory.new(options):createWorkerWithExpression(expression))
 end
 
+--- What a dedicated worker or a pool may speak, as options of its profile. What is said of
+--- faults must hold over each.
+helper.CHANNELS = {
+  { over = "over msgpack", options = {} },
+  { over = "over JSON", options = { channelFactory = "json" } },
+}
+
+--- Calls `define(over, worker, pool)` for each of them: the end of a title, and functions that
+--- start a worker as helper.worker() does, and a pool (expression, count, its options, profile's).
+function helper.overEach(define)
+  for _, channel in ipairs(helper.CHANNELS) do
+    local function profile(options)
+      local all = { outputPath = "/dev/null" }
+      for name, value in pairs(channel.options) do all[name] = value end
+      for name, value in pairs(options or {}) do all[name] = value end
+      return artel.WorkerFactory.new(all)
+    end
+    define(channel.over, function(expression, options)
+      return assert(profile(options):createWorkerWithExpression(expression))
+    end, function(expression, count, poolOptions, options)
+      return profile(options):createWorkerPoolWithExpression(expression, count, poolOptions)
+    end)
+  end
+end
+
 --- A raw implementation whose run() is the text.
 function helper.raw(body) return ("{ run = function(self, channel) %s\nend }"):format(body) end
 
@@ -148,6 +173,16 @@ function helper.interrupted(text)
   end })
 end
 
+--- Runs a call that must come back, and long before anything else would end it; answers what
+--- it answers.
+function helper.promptly(fn, ...)
+  local began = uv.hrtime()
+  local answer = table.pack(fn(...))
+  local took = (uv.hrtime() - began) / 1e9
+  assert(took < helper.TIMEOUT, ("it took %g s"):format(took))
+  return table.unpack(answer, 1, answer.n)
+end
+
 --- Calls `probe` until it answers something true, and answers that; for what no event tells.
 function helper.eventually(probe)
   local deadline = uv.hrtime() + helper.TIMEOUT * 1e9
@@ -172,6 +207,13 @@ end
 function helper.isAlive(pid)
   local state = helper.state(pid)
   return state ~= nil and state ~= "Z" and state ~= "X"
+end
+
+--- Stops a worker by SIGSTOP, and answers when it stands still.
+function helper.freeze(worker)
+  local pid = worker:getProcessId()
+  worker:kill "STOP"
+  helper.eventually(function() return helper.state(pid) == "T" end)
 end
 
 --- Runs `fn` in artel.async to its end; what it raises is raised.

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Signals that reach the master, and masters in an odd environment.
+-- Signals that reach the master.
 
 local helper = require "spec.helper"
-local program = require "spec.program"
 
 -- What a script begins with: a worker that is busy for good, and one that is idle.
 local PRELUDE = [[
@@ -104,79 +103,5 @@ describe("Ctrl-C", function()
     ]])
     assert.equal("waiting\nfalse\tinterrupted!\n8388608\tbehind it\n", result.output,
       result.errors)
-  end)
-end)
-
-describe("a master in an odd environment", function()
-  helper.leaveNothing { before_each = before_each, after_each = after_each }
-
-  -- Runs a script in what a shell command has prepared.
-  local function through(command, script)
-    local folder <close> = helper.folder()
-    helper.write(folder.path .. "/script.lua", script)
-    return program.run({ "sh", "-c", command .. " lua5.4 script.lua" }, { folder = folder.path })
-  end
-
-  it("that ignores SIGCHLD is told that a worker has ended, and never hangs", function()
-    local result = through("exec env --ignore-signal=CHLD", [[
-      local artel = require "artel"
-      local worker = artel.createWorkerWithExpression(
-        "{ run = function(_, channel) channel:receiveMessage() os.exit(3) end }")
-      worker:sendMessage(1)
-      local _, err = worker:receiveMessage()
-      print(err.kind, err.exitCode, tostring(err):find "exit status" ~= nil)
-      print(worker:close())
-      print(worker:isRunning())
-    ]])
-    assert.equal("closed\tnil\ttrue\nnil\tnil\nfalse\n", result.output, result.errors)
-  end)
-
-  it("that collects every child itself neither", function()
-    local result = helper.script [[
-      local artel, uv = require "artel", require "luv"
-      local worker = artel.createWorkerWithExpression(
-        "{ run = function(_, channel) channel:receiveMessage() os.exit(3) end }")
-      worker:sendMessage(1)
-      -- luv's own child: libuv must not be confused by ours, nor we by its
-      local code
-      local process = uv.spawn("sh", { args = { "-c", "exit 7" } }, function(c) code = c end)
-      local task = artel.async(function() return select(2, worker:receiveMessage()) end)
-      uv.run()
-      print(code, task:await().exitCode, worker:close())
-      process:close()
-    ]]
-    assert.equal("7\t3\t3\tnil\n", result.output, result.errors)
-  end)
-
-  it("without descriptors gets an error, and goes on when there are some again", function()
-    local result = through("ulimit -n 16; exec", [[
-      local artel = require "artel"
-      local workers, err = {}, nil
-      repeat
-        workers[#workers + 1], err = artel.createWorkerWithExpression(
-          "{ run = function(_, channel) channel:sendMessage(channel:receiveMessage()) end }")
-      until err
-      print(#workers > 1, err.kind, err.errno)
-      workers[1]:close()
-      workers[1] = assert(artel.createWorkerWithExpression(
-        "{ run = function(_, channel) channel:sendMessage(channel:receiveMessage()) end }"))
-      workers[1]:sendMessage "again"
-      print(workers[1]:receiveMessage())
-      for _, worker in ipairs(workers) do worker:close() end
-    ]])
-    assert.equal("true\tspawn\tEMFILE\nagain\n", result.output, result.errors)
-  end)
-
-  it("that has closed its standard descriptors still has workers", function()
-    local result = through("exec <&- 2>&-; exec", [[
-      local artel = require "artel"
-      local worker <close> = artel.createWorkerWithExpression [=[{ run = function(_, channel)
-        print "printed"
-        channel:sendMessage(channel:receiveMessage())
-      end }]=]
-      worker:sendMessage "hello"
-      print(worker:receiveMessage())
-    ]])
-    assert.matches("hello\n", result.output)
   end)
 end)

@@ -55,7 +55,7 @@ function Channel:flush(timeout)
   local state = dispatch.stateOf(self)
   local flushed, err = core.flush(self)
   if flushed then return true end
-  if flushed == nil then return nil, state.ended or err end
+  if flushed == nil then return nil, waiting.whyGone(self, state, err) end
   local drained
   drained, err = waiting.drain(self, state, 0, timeout, 2)
   return drained, err

@@ -42,6 +42,7 @@ local dispatch = {}
 ---@field lingers boolean? what is queued is still to be sent after the peer's end
 ---@field onEnd table? a waiter woken when `ended` is settled
 ---@field explainEnd (fun(channel, err): artel.Error?)? makes the final error; nil: not known yet
+---@field explainLoss (fun(channel, err): artel.Error)? the error of who could not send
 
 ---@return artel.ChannelState
 function dispatch.stateOf(channel)

@@ -149,13 +149,23 @@ local function explainEnd(worker, err)
   return nil
 end
 
+--- Makes the error of a call that could not send, when messages that still wait to be received
+--- keep the end from being told.
+local function explainLoss(worker, err)
+  local mode = core.waitMode()
+  if mode == "block" or mode == "suspend" then
+    processEnd.await(worker, EXIT_STATUS_TIMEOUT, mode)
+  end
+  return core.state(worker).ended or explain(worker, err)
+end
+
 --- Prepares a new worker's channel for its end.
 ---@param worker artel.Worker
 ---@param name string for messages
 function processEnd.attach(worker, name)
   local state = dispatch.stateOf(worker)
   state.name, state.endWaiters = name, {}
-  state.explainEnd = explainEnd
+  state.explainEnd, state.explainLoss = explainEnd, explainLoss
   function state.watchProcess(channel)
     watchProcess(channel)
     watchErrors(channel)

@@ -115,6 +115,7 @@ end
 local function sayWhy(run)
   local channel, failure = run.channel, run.failure
   log("an error in a handler: %s", failure.traceback)
+  if not core.isOpen(channel) then return end
   dispatch.refuse(channel, 0, failure)
   pcall(channel.flush, channel, run.plan.stopTimeout)
 end

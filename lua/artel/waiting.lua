@@ -105,11 +105,12 @@ local function abandonDrain(waiter) waiter.queue:remove(waiter) end
 
 --- What to tell of a channel that cannot be written to any more: what the peer said before it
 --- went, and how its process ended, tell more than a broken pipe does.
-local function whyGone(channel, state, err)
+function waiting.whyGone(channel, state, err)
   while core.isOpen(channel) and core.fill(channel) == "more" do end
   if core.isOpen(channel) then dispatch.pump(channel, state) end
   waiting.announce(channel, state)
-  return state.ended or err
+  if state.ended or not state.explainLoss then return state.ended or err end
+  return state.explainLoss(channel, err)
 end
 
 --- Waits until at most `mark` bytes are queued.
@@ -126,7 +127,7 @@ function waiting.drain(channel, state, mark, timeout, level)
       message = ("%d bytes are still queued"):format(core.pending(channel)),
     }
   end
-  if waiter.err then return nil, whyGone(channel, state, waiter.err) end
+  if waiter.err then return nil, waiting.whyGone(channel, state, waiter.err) end
   return true
 end
 
@@ -142,7 +143,7 @@ end
 function waiting.afterQueueing(channel, level)
   local state = dispatch.stateOf(channel)
   local flushed, err = core.flush(channel)
-  if flushed == nil then return nil, whyGone(channel, state, err) end
+  if flushed == nil then return nil, waiting.whyGone(channel, state, err) end
   if flushed then return true end
   if core.waitMode() == "block" then
     return waiting.drain(channel, state, 0, nil, level + 1)

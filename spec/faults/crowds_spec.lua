@@ -3,7 +3,6 @@
 -- address, connections that rest, connections that flood.
 
 local artel = require "artel"
-local core = require "artel.core"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -150,28 +149,4 @@ describe("with many at once, a shared worker", function()
     support.stop(factory, address)
   end)
 
-  it("pauses when it runs out of descriptors, without spinning, and goes on", function()
-    local factory, address, pid = support.start(COUNTER, { resourceLimits = { openFiles = 40 } })
-    local worker = assert(factory:connectToSharedWorker(address))
-    local clients = {}
-    for n = 1, 60 do
-      clients[n] = assert(core.sockets.connect(address, support.TIMEOUT))
-    end
-    local function processorTicks()
-      local fields = support.read(("/proc/%d/stat"):format(pid)):match "%) (.*)"
-      local user, system = fields:match(("%S+ "):rep(11) .. "(%d+) (%d+)")
-      return tonumber(user) + tonumber(system)
-    end
-    for n = 1, 100 do assert.equal(n, worker:request(n)) end
-    local before = processorTicks()
-    core.pollStreams({}, {}, 0.5) -- time in which a spinning worker would burn half a second
-    assert.is_true(processorTicks() - before < 10)
-    assert.matches("accepting pauses", support.log())
-    for _, client in ipairs(clients) do core.sockets.close(client) end
-    local fresh = assert(factory:connectToSharedWorker(address))
-    assert.equal("again", fresh:request "again")
-    fresh:close()
-    worker:close()
-    support.stop(factory, address)
-  end)
 end)

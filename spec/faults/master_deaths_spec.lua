@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A worker never outlives its master, however that goes away.
+
+local helper = require "spec.helper"
+local uv = require "luv"
+
+local TIMEOUT = helper.TIMEOUT
+local isRoot = uv.getuid() == 0
+
+local function isReady(worker)
+  return assert(worker:waitUntilReady(TIMEOUT))
+end
+
+describe("a worker whose master goes away", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  local BUSY = helper.raw "channel:sendMessage(0) while true do end"
+  local IDLE = helper.raw "channel:sendMessage(0) channel:receiveMessage()"
+
+  -- The worker has the script's output, so the script's run ends when both have ended.
+  local KILLED = [[
+    local artel, uv = require "artel", require "luv"
+    local worker = artel.WorkerFactory.new { preferredIdentity = arg[2] }
+      :createWorkerWithExpression(arg[1])
+    assert(worker:receiveMessage())
+    print(worker:getProcessId())
+    io.stdout:flush()
+    uv.kill(uv.os_getpid(), "sigkill") ]]
+
+  for what, expression in pairs { busy = BUSY, idle = IDLE } do
+    for _, identity in ipairs { false, "nobody" } do
+      it(("by SIGKILL ends too: %s, %s"):format(what, identity or "as its master"), function()
+        if identity and not isRoot then return pending "only root may become somebody else" end
+        local result = helper.script(KILLED, { arguments = { expression, identity or nil } })
+        assert.equal(9, result.signal)
+        local pid = math.tointeger(result.output:match "^%d+")
+        helper.eventually(function() return not helper.isAlive(pid) end)
+      end)
+    end
+  end
+
+  it("finishes what it was sent before it is told #valgrind", function()
+    local folder <close> = helper.folder()
+    local path = folder.path .. "/output"
+    local result = helper.script([[
+      local artel = require "artel"
+      local worker = artel.WorkerFactory.new { outputPath = arg[1] }:createWorkerWithExpression(
+        "{ onMessage = function(_, m) print(m) end, onDisconnect = function() print 'over' end }")
+      for n = 1, 1000 do worker:sendMessage(n) end
+      -- and Lua ends, which waits for it
+    ]], { arguments = { path } })
+    assert.equal(0, result.code, result.errors)
+    local lines = {}
+    for line in io.lines(path) do lines[#lines + 1] = line end
+    assert.equal(1001, #lines)
+    assert.equal("1000", lines[1000])
+    assert.equal("over", lines[1001])
+  end)
+
+  it("is collected when it is dropped, without a wait, and leaves no zombie", function()
+    local pid
+    do
+      local worker = helper.worker "{ onMessage = function() end }"
+      isReady(worker)
+      pid = worker:getProcessId()
+    end
+    collectgarbage()
+    collectgarbage()
+    helper.eventually(function() return not helper.isAlive(pid) end)
+    local other <close> = helper.worker "{ onMessage = function() end }"
+    assert.same({ other:getProcessId() }, helper.children())
+  end)
+
+  it("is not touched by a copy of its master that fork has made", function()
+    local folder <close> = helper.folder()
+    local built = os.execute(("cc -shared -fPIC -I/usr/include/lua5.4 -o %s/forker.so %s 2>&1")
+      :format(folder.path, helper.fixture("forker"):gsub("%.lua$", ".c")))
+    if not built then return pending "needs a C compiler and Lua's headers" end
+    local result = helper.script([[
+      package.cpath = arg[1] .. "/?.so;" .. package.cpath
+      local artel, forker = require "artel", require "forker"
+      local worker = artel.createWorkerWithExpression [=[{ run = function(_, channel)
+        for m in channel:messages() do channel:sendMessage(m) end
+      end }]=]
+      worker:sendMessage(1)
+      assert(worker:receiveMessage() == 1)
+      local child = forker.fork()
+      if child == 0 then
+        worker = nil
+        collectgarbage()
+        collectgarbage()
+        os.exit(0, true)
+      end
+      assert(forker.wait(child) == 0)
+      worker:sendMessage(2)
+      print(worker:receiveMessage(), worker:isRunning(), worker:close())
+    ]], { arguments = { folder.path } })
+    assert.equal("2\ttrue\t0\tnil\n", result.output, result.errors)
+  end)
+end)

@@ -1,0 +1,92 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- When descriptors, memory or the disk run out, whoever is short of them says so, and the
+-- others go on.
+
+local core = require "artel.core"
+local helper = require "spec.helper"
+local program = require "spec.program"
+local support = require "spec.shared.support"
+
+local TIMEOUT = helper.TIMEOUT
+local ECHO = "{ onRequest = function(_, request) return request end }"
+
+-- Runs a script after a command of the shell's that sets a limit.
+local function limited(command, script)
+  local folder <close> = helper.folder()
+  helper.write(folder.path .. "/script.lua", script)
+  return program.run({ "sh", "-c", command .. "; exec lua5.4 script.lua" },
+    { folder = folder.path })
+end
+
+describe("a master", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("without descriptors gets an error, and goes on when there are some again", function()
+    local result = limited("ulimit -n 16", [[
+      local artel = require "artel"
+            local workers, err = {}, nil
+      repeat
+        workers[#workers + 1], err = artel.createWorkerWithExpression(
+          "{ run = function(_, channel) channel:sendMessage(channel:receiveMessage()) end }")
+      until err
+      print(#workers > 1, err.kind, err.errno)
+      workers[1]:close()
+      workers[1] = assert(artel.createWorkerWithExpression(
+        "{ run = function(_, channel) channel:sendMessage(channel:receiveMessage()) end }"))
+      workers[1]:sendMessage "again"
+      print(workers[1]:receiveMessage())
+      for _, worker in ipairs(workers) do worker:close() end
+    ]])
+    assert.equal("true\tspawn\tEMFILE\nagain\n", result.output, result.errors)
+  end)
+end)
+
+helper.overEach(function(over, start)
+  describe("a worker " .. over, function()
+    helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+    it("survives a full device as its output", function()
+      local says = "print(m) io.stdout:flush() channel:sendMessage(m)"
+      for _, implementation in ipairs {
+        helper.raw(("for m in channel:messages() do %s end"):format(says)),
+        ("{ onMessage = function(self, m, channel) %s end }"):format(says),
+      } do
+        local worker <close> = start(implementation, { outputPath = "/dev/full" })
+        for n = 1, 3 do
+          worker:sendMessage(n)
+          assert.equal(n, worker:receiveMessage(TIMEOUT))
+        end
+      end
+    end)
+  end)
+end)
+
+describe("a shared worker", function()
+  before_each(support.setUp)
+  after_each(function() support.tearDown() end)
+
+  it("pauses when it runs out of descriptors, without spinning, and goes on", function()
+    local factory, address, pid = support.start(ECHO, { resourceLimits = { openFiles = 40 } })
+    local worker = assert(factory:connectToSharedWorker(address))
+    local clients = {}
+    for n = 1, 60 do
+      clients[n] = assert(core.sockets.connect(address, support.TIMEOUT))
+    end
+    local function processorTicks()
+      local fields = support.read(("/proc/%d/stat"):format(pid)):match "%) (.*)"
+      local user, system = fields:match(("%S+ "):rep(11) .. "(%d+) (%d+)")
+      return tonumber(user) + tonumber(system)
+    end
+    for n = 1, 100 do assert.equal(n, worker:request(n)) end
+    local before = processorTicks()
+    core.pollStreams({}, {}, 0.5) -- time in which a spinning worker would burn half a second
+    assert.is_true(processorTicks() - before < 10)
+    assert.matches("accepting pauses", support.log())
+    for _, client in ipairs(clients) do core.sockets.close(client) end
+    local fresh = assert(factory:connectToSharedWorker(address))
+    assert.equal("again", fresh:request "again")
+    fresh:close()
+    worker:close()
+    support.stop(factory, address)
+  end)
+end)

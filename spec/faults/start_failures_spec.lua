@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A worker that cannot start tells its master which step has failed, whatever it waits for.
+
+local artel = require "artel"
+local helper = require "spec.helper"
+
+local promptly = helper.promptly
+local ECHO = helper.raw "for m in channel:messages() do channel:sendMessage(m) end"
+
+describe("a worker that cannot start", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  -- What is wrong: profile, and module or expression; then the step, and what the error says.
+  local WRONG = {
+    { "a stage 1 part that is no Lua", { stage1Parts = { "x = 1", "syntax error" } }, ECHO,
+      "stage1", "stage 1 part (number 2) failed" },
+    { "a stage 1 part that raises",
+      { stage1Parts = { "local function deep() error 'one' end deep()" } }, ECHO, "stage1", "one",
+      "deep" },
+    { "a script that does not exist", { scriptsToRequire = { "no.such.script" } }, ECHO,
+      "script", "no.such.script" },
+    { "a stage 2 part that raises", { stage2Parts = { "error { code = 2 }" } }, ECHO, "stage2" },
+    { "a stage 3 part that raises", { stage3Parts = { "error(nil)" } }, ECHO, "stage3" },
+    { "an expression that is no Lua", {}, "syntax error", "construct", "near 'error'" },
+    { "an expression that raises", {}, "error 'cannot build'", "construct", "cannot build" },
+    { "no handler at all", {}, "{}", "construct", "none of run, onMessage and onRequest" },
+    { "a number for an implementation", {}, "7", "construct", "gives a number" },
+    { "an initialize that raises", {},
+      "{ onMessage = print, initialize = function() error 'not today' end }", "initialize",
+      "not today" },
+    { "a setLoop that raises", {},
+      "{ onMessage = print, setLoop = function() error 'no loop' end }", "loop", "no loop" },
+    { "a loop expression that is no luv", { loopExpression = "{}" }, "{ onMessage = print }",
+      "loop", "require \"luv\"" },
+    { "an output path that cannot be opened", { outputPath = "/nonexistent/folder/file" }, ECHO,
+      "output", "No such file" },
+  }
+  for _, case in ipairs(WRONG) do
+    local what, options, expression, step, message, traceback = table.unpack(case, 1, 6)
+    it("since there is " .. what .. " says so to whatever waits", function()
+      local waits = {
+        function(worker) return worker:waitUntilReady() end,
+        function(worker) return worker:receiveMessage() end,
+        function(worker) return worker:request(1) end,
+        function(worker) return helper.await(function() return worker:receiveMessage() end) end,
+        function(worker)
+          assert(artel.select { worker })
+          return worker:receiveMessage(0)
+        end,
+      }
+      for _, wait in ipairs(waits) do
+        local worker <close> = helper.worker(expression, options)
+        local answer, err = promptly(wait, worker)
+        assert.is_nil(answer)
+        assert.equal("bootstrap", err.kind)
+        assert.equal(step, err.step)
+        assert.truthy(tostring(err):find(message or "", 1, true), tostring(err))
+        if traceback then assert.truthy(err.traceback:find(traceback, 1, true), err.traceback) end
+        assert.equal(1, err.exitCode or worker:close())
+      end
+    end)
+  end
+
+  it("since its module does not exist names the module and where it was looked for", function()
+    local worker <close> = assert(artel.WorkerFactory.new { outputPath = "/dev/null" }
+      :createWorker "no.such.module")
+    local message, err = promptly(worker.receiveMessage, worker)
+    assert.is_nil(message)
+    assert.equal("bootstrap", err.kind)
+    assert.truthy(tostring(err):find("module 'no.such.module' not found", 1, true))
+  end)
+
+  it("since its constructor raises shows where", function()
+    local worker <close> = assert(artel.WorkerFactory.new { outputPath = "/dev/null" }
+      :createWorker(helper.fixture "fails_to_construct"))
+    local message, err = promptly(worker.receiveMessage, worker)
+    assert.is_nil(message)
+    assert.same({ "bootstrap", "construct" }, { err.kind, err.step })
+    assert.matches("fails_to_construct.lua:2: cannot be built", tostring(err))
+    assert.matches("stack traceback", err.traceback)
+  end)
+
+  it("since there is no host, or none that can be executed, is not created", function()
+    local folder <close> = helper.folder()
+    helper.write(folder.path .. "/text", "no program")
+    for path, errno in pairs { ["/nonexistent/artel"] = "ENOENT", [folder.path] = "EACCES",
+      [folder.path .. "/text"] = "EACCES" } do
+      local worker, err = promptly(function()
+        return artel.WorkerFactory.new { hostPath = path }:createWorkerWithExpression(ECHO)
+      end)
+      assert.is_nil(worker)
+      assert.same({ "spawn", errno }, { err.kind, err.errno })
+      assert.truthy(tostring(err):find(path, 1, true), tostring(err))
+    end
+  end)
+
+  it("since its host is another program says how that ended", function()
+    for path, code in pairs { ["/bin/true"] = 0, ["/bin/false"] = 1 } do
+      local worker <close> = assert(artel.WorkerFactory.new { hostPath = path }
+        :createWorkerWithExpression(ECHO))
+      worker:sendMessage(1)
+      local message, err = promptly(worker.receiveMessage, worker)
+      assert.is_nil(message)
+      assert.same({ "closed", code }, { err.kind, err.exitCode })
+    end
+  end)
+
+  it("since its preferred identity is nobody's name raises, where it was called", function()
+    local factory = artel.WorkerFactory.new { preferredIdentity = "no-such-user" }
+    helper.raisesHere("no-such-user", function() factory:createWorkerWithExpression(ECHO) end)
+  end)
+end)
