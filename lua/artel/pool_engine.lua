@@ -119,6 +119,7 @@ local function give(engine, slot, job)
     engine.waitTimes:add(job.sentAt - job.queuedAt)
   end
   if job.timeout then
+    job.servedBefore = slot.served
     job.runEntry = engine.deadlines:add(job.timeout, checkRunning, engine, job, slot, job.id)
   end
 end
@@ -223,7 +224,10 @@ end
 function checkRunning(engine, job, slot, id)
   if job.ended or job.done or job.slot ~= slot or job.id ~= id then return end
   local state, begun = core.claimState(slot.worker, id)
-  if state == "queued" then -- it waits behind a slow one: somebody else may take it
+  if state == "queued" and slot:standsStill(job) then
+    return giveUp(engine, job, core.newError { kind = "timeout", phase = "queued",
+      message = ("the worker did nothing at all for %g s"):format(job.timeout) })
+  elseif state == "queued" then -- it waits behind a slow one: somebody else may take it
     if slot:recall(job) then
       enqueue(engine, job, true)
       return engine:assign()

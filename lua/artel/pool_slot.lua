@@ -120,6 +120,15 @@ function Slot:recall(job)
   return true
 end
 
+--- Whether the worker has neither begun nor answered anything since the job was sent: it is
+--- stopped, or busy with what is no request.
+function Slot:standsStill(job)
+  for id in pairs(self.jobs) do
+    if core.claimState(self.worker, id) ~= "queued" then return false end
+  end
+  return self.served == job.servedBefore
+end
+
 --- Lets the handler of a request know that nobody waits for it any more.
 function Slot:tellCancelled(job)
   core.claimCancel(self.worker, job.id)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A pool whose workers are killed at random: every request ends exactly once.
+-- A pool whose workers die or stand still: every request ends exactly once.
 
 local artel = require "artel"
 local helper = require "spec.helper"
@@ -70,5 +70,39 @@ describe("a pool whose workers are killed at random", function()
     end
     assert.same({ "closed", 9, 3 },
       { errors[50].kind, errors[50].exitCode, errors[50].attempts })
+  end)
+end)
+
+helper.overEach(function(over, _, createPool)
+  describe("a pool " .. over, function()
+    helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+    local ECHO = "{ onRequest = function(_, request) return request end }"
+
+    it("whose worker is stopped by SIGSTOP ends its request in time, and replaces it", function()
+      local workers <close> = createPool(ECHO, 1, { cancelGrace = 0.01 })
+      assert.equal(1, workers:request(1))
+      local stopped = workers[1]
+      helper.freeze(stopped)
+      local response, err = helper.promptly(workers.request, workers, 2, { timeout = 0.05 })
+      assert.is_nil(response)
+      assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+      assert.equal(3, workers:request(3, { timeout = helper.TIMEOUT }))
+      assert.not_equal(stopped, workers[1])
+      assert.same({ nil, "SIGKILL" }, { stopped:getExitStatus() })
+    end)
+
+    it("whose worker is busy with something else ends its request in time too", function()
+      local workers <close> = createPool([[{ onRequest = function(_, request)
+        local timer = require "luv".new_timer()
+        if request == "spin" then timer:start(0, 0, function() while true do end end) end
+        return request
+      end }]], 1, { cancelGrace = 0.01 })
+      assert.equal("spin", workers:request "spin")
+      local response, err = helper.promptly(workers.request, workers, 2, { timeout = 0.05 })
+      assert.is_nil(response)
+      assert.equal("timeout", err.kind)
+      assert.equal(3, workers:request(3, { timeout = helper.TIMEOUT }))
+    end)
   end)
 end)
