@@ -18,6 +18,7 @@ local dispatch = {}
 ---@field messageWaiters artel.Queue
 ---@field requests artel.Queue of { value, id }: for receiveRequest()
 ---@field requestsAside artel.Queue? of { id, ok, value, bytes }: taken in by lookAhead()
+---@field asideById table<integer, table>? the same, by id
 ---@field requestWaiters artel.Queue
 ---@field writeWaiters artel.Queue those who wait until at most `mark` bytes are queued
 ---@field pending table<integer, table> our requests by id: the waiter of each
@@ -121,6 +122,9 @@ local END_TEXTS = {
   oversize = "the peer sent a frame longer than the limit (see setMaxMessageSize)",
 }
 
+-- So many bytes of messages are kept while somebody waits for what is behind them.
+local ASIDE_MAX = 256 << 20
+
 --- Decodes a message that nobody wants yet, since something is wanted that is behind it.
 local function setAside(channel, state)
   local before = core.unread(channel)
@@ -129,6 +133,10 @@ local function setAside(channel, state)
   state.inbox:push(ok and { value, nil, bytes } or { nil, value, bytes })
   state.asideBytes = (state.asideBytes or 0) + bytes
   core.setQueuedInLua(channel, true)
+  if state.asideBytes > ASIDE_MAX then
+    dispatch.finish(channel, state, core.newError { kind = "oversize",
+      message = ("%d bytes of messages came that nobody received"):format(state.asideBytes) })
+  end
 end
 
 --- The oldest message that was set aside, as { message, err }; nil when there is none.
@@ -227,14 +235,21 @@ local function takeResponse(channel, state, id)
   scheduler.wake(waiter)
 end
 
+local function text(value) return type(value) == "string" and value or nil end
+
+-- What a peer can know of. A time-out, a failed start or a refused connection are ours to tell.
+local PEER_KINDS = {
+  remote = true, closed = true, protocol = true, oversize = true, encode = true, decode = true,
+  cancelled = true, overloaded = true,
+}
+
 --- An error frame as an error object. What the peer wrote is data: only known fields count.
 local function toError(map)
   if type(map) ~= "table" then map = {} end
-  local function text(value) return type(value) == "string" and value or nil end
   local value = map.value
   if value == core.null then value = nil end
   return core.newError {
-    kind = text(map.kind) or "remote",
+    kind = PEER_KINDS[map.kind] and map.kind or "remote",
     message = text(map.message) or "the peer gave no reason",
     traceback = text(map.traceback),
     path = text(map.path),
@@ -271,15 +286,16 @@ local STEP_NAMES = {
 
 local function takeFailure(channel, state)
   local ok, report = core.take(channel)
-  if not ok then report = { message = report.message } end
-  local step = STEP_NAMES[report.step] or "starting"
-  if report.part then step = ("%s (number %d)"):format(step, report.part) end
+  if type(report) ~= "table" then report = {} end -- as in toError()
+  local step, part = text(report.step), math.tointeger(report.part)
+  local message = text(report.message) or "it gave no reason"
+  local what = STEP_NAMES[step] or "starting"
+  if part then what = ("%s (number %d)"):format(what, part) end
   state.connectionError = core.newError {
-    kind = (report.step == "disabled" or report.step == "listen") and report.step or "bootstrap",
-    message = report.step == "disabled" and report.message
-      or ("%s failed: %s"):format(step, report.message),
-    traceback = report.traceback, errno = report.errno,
-    step = report.step, part = report.part,
+    kind = ok and (step == "disabled" or step == "listen") and step or "bootstrap",
+    message = step == "disabled" and message or ("%s failed: %s"):format(what, message),
+    traceback = text(report.traceback), errno = text(report.errno),
+    step = step, part = part,
   }
 end
 
@@ -291,13 +307,16 @@ end
 
 local function takeCancel(channel, state, id)
   core.take(channel)
-  for _, queue in ipairs { state.requests, state.requestsAside } do
-    for entry in queue:items() do
-      if entry.id == id then -- it has not begun, and nobody waits for it any more
-        queue:remove(entry)
-        state.asideBytes = (state.asideBytes or 0) - (entry.bytes or 0)
-        return
-      end
+  -- One that has not begun: nobody waits for it any more.
+  local aside = state.asideById and state.asideById[id]
+  if aside then
+    aside.isCancelled = true -- found without a search, of which a peer could demand many
+    return
+  end
+  for entry in state.requests:items() do
+    if entry.id == id then
+      state.requests:remove(entry)
+      return
     end
   end
   if state.onCancel then state.onCancel(id) end
@@ -324,8 +343,8 @@ local function takeFromAside(channel, state)
   local requests = state.requestsAside
   if not requests or requests:isEmpty() or not mayTakeRequest(state) then return false end
   local entry = requests:pop()
-  state.asideBytes = state.asideBytes - entry.bytes
-  giveRequest(channel, state, entry.id, entry.ok, entry.value)
+  state.asideBytes, state.asideById[entry.id] = state.asideBytes - entry.bytes, nil
+  if not entry.isCancelled then giveRequest(channel, state, entry.id, entry.ok, entry.value) end
   return true
 end
 
@@ -374,11 +393,13 @@ function dispatch.lookAhead(channel, state)
         takeMessage(channel, state)
       end
     elseif kind == frame.REQUEST then
-      state.requestsAside = state.requestsAside or Queue.new()
+      if not state.requestsAside then state.requestsAside, state.asideById = Queue.new(), {} end
       local before = core.unread(channel)
       local ok, value = core.take(channel)
       local bytes = before - core.unread(channel)
-      state.requestsAside:push { id = id, ok = ok, value = value, bytes = bytes }
+      local entry = { id = id, ok = ok, value = value, bytes = bytes }
+      state.requestsAside:push(entry)
+      state.asideById[id] = entry
       state.asideBytes = (state.asideBytes or 0) + bytes
     else
       return

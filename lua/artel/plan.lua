@@ -13,9 +13,11 @@ local VERSION = 1
 -- What holds unless the profile says otherwise. Dedicated workers trust their only master;
 -- a shared one serves whoever can reach it.
 local DEDICATED_LIMITS = { maxMessageSize = 1 << 30, maxQueuedBytes = 1 << 30 }
-plan.SHARED_MESSAGE_SIZE = 16 << 20 -- masters of shared workers do not send more either
+-- These two are for masters of shared workers too: neither end is the other's to trust.
+plan.SHARED_MESSAGE_SIZE, plan.SHARED_MESSAGE_ITEMS = 16 << 20, 1000000
 local SHARED_LIMITS = {
-  maxMessageSize = plan.SHARED_MESSAGE_SIZE, maxMessageItems = 1000000, maxQueuedBytes = 64 << 20,
+  maxMessageSize = plan.SHARED_MESSAGE_SIZE, maxMessageItems = plan.SHARED_MESSAGE_ITEMS,
+  maxQueuedBytes = 64 << 20,
 }
 
 --- What is brought to life: one of the two.

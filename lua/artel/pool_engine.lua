@@ -234,7 +234,9 @@ function checkRunning(engine, job, slot, id)
     end
     begun = core.now()
   end
-  local left = (begun or job.sentAt) + job.timeout - core.now()
+  -- The worker wrote it: one that lies about it shall not gain time.
+  begun = math.max(job.sentAt, math.min(begun or job.sentAt, core.now()))
+  local left = begun + job.timeout - core.now()
   if left > 0 then
     job.runEntry = engine.deadlines:add(left, checkRunning, engine, job, slot, id)
     return

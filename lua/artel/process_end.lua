@@ -65,11 +65,15 @@ local function explain(worker, err)
   return err
 end
 
---- Dispatches what came before the end, and the end.
+--- Dispatches what came before the end, and the end. Somebody else may still hold the channel
+--- and send on and on: the loop reads on then.
 local function settle(worker)
   if not core.isOpen(worker) then return end
   local state = core.state(worker)
-  repeat dispatch.pump(worker, state) until not core.isOpen(worker) or core.fill(worker) ~= "more"
+  for _ = 1, waiting.ROUNDS_MAX do
+    dispatch.pump(worker, state)
+    if not core.isOpen(worker) or core.fill(worker) ~= "more" then break end
+  end
   if not core.isOpen(worker) then return end
   dispatch.pump(worker, state)
   waiting.notify(worker, state)

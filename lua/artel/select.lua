@@ -11,7 +11,8 @@ local function readable(channels)
   local ready = {}
   for _, channel in ipairs(channels) do
     local state = dispatch.stateOf(channel)
-    while not dispatch.isReadable(channel, state) and core.fill(channel) == "more" do
+    for _ = 1, waiting.ROUNDS_MAX do
+      if dispatch.isReadable(channel, state) or core.fill(channel) ~= "more" then break end
       dispatch.pump(channel, state)
     end
     dispatch.pump(channel, state)
@@ -29,6 +30,7 @@ local function block(channels, timeout)
     if not core.waitMany(channels, left) then break end
     for _, channel in ipairs(channels) do core.flush(channel) end
     ready = readable(channels)
+    if left == 0 then break end -- however much comes that is no message
   end
   return ready
 end

@@ -23,6 +23,8 @@ local factory = {}
 local QUERY_TIMEOUT = 5
 -- How much longer than its own stop time-out a worker gets by default to be gone.
 local STOP_GRACE = 5
+-- What a worker that stops may still send, bytes.
+local UNREAD_MAX = 64 << 20
 -- Between two looks at a worker that is too busy to be asked who it is.
 local PAUSE = 0.02
 
@@ -114,7 +116,7 @@ local function connect(self, forAddress, timeout, level)
   local profile = self:getBootstrapProfile()
   local channelOptions = factoryCodec.options(profile:getChannelFactory())
   channelOptions.maxMessageSize = profile:getMaxMessageSize() or plan.SHARED_MESSAGE_SIZE
-  channelOptions.maxMessageItems = profile:getMaxMessageItems()
+  channelOptions.maxMessageItems = profile:getMaxMessageItems() or plan.SHARED_MESSAGE_ITEMS
   channelOptions.maxQueuedBytes = profile:getMaxQueuedBytes()
   return sharedWorker.connect {
     address = forAddress, timeout = timeout or profile:getConnectTimeout(),
@@ -169,9 +171,11 @@ local function awaitEnd(worker, processId, deadline, mode)
   end
   local stream = watched and sockets.number(watched) or worker:getStream()
   repeat
-    if not streams.await(stream, "read", timeLeft(deadline), mode) then return false end
-    -- Replies that were still on their way are no hang-up.
+    local left = timeLeft(deadline)
+    if not streams.await(stream, "read", left, mode) then return false end
+    -- Replies that were still on their way are no hang-up; but nobody sends them for ever.
     local ended = watched or core.fill(worker) == "end"
+    if not ended and (left == 0 or core.unread(worker) > UNREAD_MAX) then return false end
   until ended
   return true
 end

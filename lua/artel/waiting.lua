@@ -10,6 +10,11 @@ local waiting = {}
 --- Above this many queued bytes sendMessage says so, and a coroutine that sends is suspended.
 waiting.HIGH_WATER = 65536
 
+-- So often something is read in one go: a peer that sends faster than we read must not keep
+-- anybody from looking at the time. What it sent before its end takes fewer.
+waiting.ROUNDS_MAX = 64
+local ROUNDS_MAX = waiting.ROUNDS_MAX
+
 -- Channels that something waits for. A waiting coroutine is known to its channel alone, so
 -- the channel must not be collected before it.
 local anchors = {} -- luacheck: ignore 241 (it is there to hold, not to be read)
@@ -37,6 +42,8 @@ function modes.block(channel, state, waiter, timeout)
     core.flush(channel)
     if read then core.fill(channel) end
     dispatch.pump(channel, state)
+    -- While a peer sends without end, the channel is always ready and the time-out never is.
+    if left == 0 then return waiter.done end
   end
   return true
 end
@@ -79,8 +86,11 @@ end
 ---@return boolean woken false at the time-out
 function waiting.await(channel, state, waiter, timeout, level)
   dispatch.pump(channel, state)
-  while not waiter.done and not waiter.mark and core.fill(channel) == "more" do
+  local rounds = 0
+  while not waiter.done and not waiter.mark and rounds < ROUNDS_MAX
+    and core.fill(channel) == "more" do
     dispatch.pump(channel, state)
+    rounds = rounds + 1
   end
   if not waiter.done then dispatch.pump(channel, state) end -- the end may have been met
   waiting.announce(channel, state)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdint.h>
 
 /* The custom codec's function, and the box's user value above it; or nothing and false.
  */
@@ -55,13 +56,17 @@ static int append_string(lua_State *L, struct artel_buffer *out)
     return artel_buffer_append(out, bytes, len);
 }
 
-/* Start-up frames are between artel and artel: the profile's limits are not for them. */
+/* Start-up frames are between artel and artel: the profile's limits are not for them.
+ * What a worker reports is a handful of texts. */
 static const struct artel_codec_limits *limits_for(const struct artel_channel_box *box,
                                                    enum artel_frame_kind kind)
 {
-    bool is_report = kind == ARTEL_FRAME_READY || kind == ARTEL_FRAME_FAILED ||
-                     kind == ARTEL_FRAME_PROFILE;
-    return is_report ? &ARTEL_CODEC_DEFAULT_LIMITS : &box->limits;
+    static const struct artel_codec_limits REPORT = {
+        .max_depth = 8, .max_len = SIZE_MAX, .max_items = 64, .max_number_keys = 8};
+    if (kind == ARTEL_FRAME_READY || kind == ARTEL_FRAME_FAILED) {
+        return &REPORT;
+    }
+    return kind == ARTEL_FRAME_PROFILE ? &ARTEL_CODEC_DEFAULT_LIMITS : &box->limits;
 }
 
 int artel_push_send_failure(lua_State *L, int status, const char *reason)

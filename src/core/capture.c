@@ -10,6 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Reads in one go: more than a pipe holds, and an end to it though the writer has none.
+ */
+#define ROUNDS_MAX 256
+
 int artel_capture_new(struct artel_capture **capture, int *child_fd)
 {
     int ends[2];
@@ -61,7 +65,7 @@ static void keep(struct artel_capture *capture, const char *bytes, size_t len)
 void artel_capture_drain(struct artel_capture *capture)
 {
     char bytes[ARTEL_CAPTURE_LEN];
-    while (!capture->ended) {
+    for (int i = 0; i < ROUNDS_MAX && !capture->ended; i++) {
         ssize_t got = read(capture->fd, bytes, sizeof bytes);
         if (got > 0) {
             keep(capture, bytes, (size_t)got);

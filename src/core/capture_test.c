@@ -5,6 +5,10 @@
 #include "fd.h"
 #include "test.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 static struct artel_capture *capture;
 static int child_fd = -1;
 
@@ -46,9 +50,32 @@ static void the_last_bytes_are_kept(void)
     artel_capture_free(capture);
 }
 
+static void a_writer_without_end_holds_nobody(void)
+{
+    static const char BLOCK[65536];
+    CHECK_INT(0, artel_capture_new(&capture, &child_fd));
+    pid_t writer = fork();
+    if (writer == 0) {
+        while (write(child_fd, BLOCK, sizeof BLOCK) > 0) {
+        }
+        _exit(0);
+    }
+    artel_fd_close(&child_fd);
+    alarm(60); /* ends the test when it does not */
+    for (int i = 0; i < 20; i++) {
+        artel_capture_drain(capture);
+    }
+    alarm(0);
+    CHECK(!capture->ended);
+    kill(writer, SIGKILL);
+    CHECK_INT(writer, waitpid(writer, NULL, 0));
+    artel_capture_free(capture);
+}
+
 int main(void)
 {
     RUN(nothing_is_kept_of_nothing);
     RUN(the_last_bytes_are_kept);
+    RUN(a_writer_without_end_holds_nobody);
     return 0;
 }
