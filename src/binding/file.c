@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef ARTEL_INSTALL_PREFIX
 #define ARTEL_INSTALL_PREFIX "/usr/local"
@@ -164,7 +165,8 @@ static int write_atomically(lua_State *L)
 static int make_private_directory(lua_State *L)
 {
     char fault[ARTEL_FILE_FAULT_LEN];
-    int status = artel_file_make_private_folder(check_text(L, 1), fault, sizeof fault);
+    int status =
+        artel_file_make_private_folder(check_text(L, 1), geteuid(), fault, sizeof fault);
     if (status < 0) {
         return push_fault(L, status, fault);
     }

@@ -3,6 +3,7 @@
 #include "../core/lock.h"
 
 #include "../core/clock.h"
+#include "../core/file.h"
 #include "../core/identity.h"
 #include "../core/socket_file.h"
 #include "error.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOCK_TYPE "artel.Lock"
@@ -74,19 +76,39 @@ static int push_lock_failure(lua_State *L, int status, const char *fault)
                               "%s", fault);
 }
 
-/* Folders that are made for a worker which will become another user must be that user's.
- */
-static int make_folders(lua_State *L, int user_index, const struct artel_address *address,
-                        char *fault, size_t fault_len)
+/* Whom the files of a worker must belong to, so that it can remove them: the user that it
+ * will become. False when it stays who it is. */
+static bool find_owner(lua_State *L, int user_index, struct artel_lock_owner *owner)
 {
-    struct artel_identity identity = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct artel_identity identity;
     const char *user = luaL_optstring(L, user_index, NULL);
-    if (user != NULL && (artel_identity_find(&identity, user) < 0 ||
-                         !artel_identity_may_take(&identity))) {
-        identity = (struct artel_identity){.uid = (uid_t)-1, .gid = (gid_t)-1};
+    if (user == NULL || artel_identity_find(&identity, user) < 0 ||
+        !artel_identity_may_take(&identity)) {
+        return false;
     }
-    int status =
-        artel_socket_file_make_folders(address->path, identity.uid, identity.gid);
+    *owner = (struct artel_lock_owner){identity.uid, identity.gid, 0600};
+    return true;
+}
+
+/* Whether the lock, too, shall be that user's: in their own folder, and where nobody can
+ * remove what is another's. Elsewhere it stays ours, since a start that fails because the
+ * user may not use the folder leaves it behind. */
+static bool belongs_to(const struct artel_lock_owner *owner, const char *path)
+{
+    char folder[FAULT_LEN]; /* a lock's path is shorter */
+    struct artel_file_facts facts;
+    snprintf(folder, sizeof folder, "%.*s/.", (int)(strrchr(path, '/') - path), path);
+    return artel_file_stat(folder, &facts) == 0 &&
+           (facts.uid == owner->uid || (facts.mode & S_ISVTX) != 0);
+}
+
+static int make_folders(const struct artel_address *address,
+                        const struct artel_lock_owner *owner, char *fault,
+                        size_t fault_len)
+{
+    int status = artel_socket_file_make_folders(address->path,
+                                                owner != NULL ? owner->uid : (uid_t)-1,
+                                                owner != NULL ? owner->gid : (gid_t)-1);
     if (status < 0) {
         snprintf(fault, fault_len, "cannot make the folders of %s: %s", address->path,
                  strerror(-status));
@@ -99,15 +121,21 @@ static int lock_address(lua_State *L)
     struct artel_address address;
     artel_check_address(L, 1, &address);
     int64_t deadline = artel_check_deadline(L, 2);
+    struct artel_lock_owner found;
+    struct artel_lock_owner *owner = find_owner(L, 3, &found) ? &found : NULL;
     char fault[FAULT_LEN] = "";
-    int status = address.is_unix ? make_folders(L, 3, &address, fault, sizeof fault) : 0;
+    int status = address.is_unix ? make_folders(&address, owner, fault, sizeof fault) : 0;
     struct artel_lock *lock = new_lock(L);
     char *path = NULL;
     if (status == 0) {
-        status = artel_lock_path_of_address(&path, &address, fault, sizeof fault);
+        status = artel_lock_path_of_address(
+            &path, &address, owner != NULL ? owner->uid : geteuid(), fault, sizeof fault);
+    }
+    if (status == 0 && owner != NULL && !belongs_to(owner, path)) {
+        owner = NULL;
     }
     while (status == 0 &&
-           (status = artel_lock_take(lock, path, ARTEL_LOCK_EXCLUSIVE, NULL, deadline,
+           (status = artel_lock_take(lock, path, ARTEL_LOCK_EXCLUSIVE, owner, deadline,
                                      fault, sizeof fault)) == -EINTR) {
         status = 0;
     }

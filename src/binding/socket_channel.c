@@ -95,7 +95,8 @@ static int messages_sent(lua_State *L)
     return 1;
 }
 
-/* peerCredentials(channel) → pid, uid | nothing when it is no unix socket */
+/* peerCredentials(channel) → pid | nil when it cannot be seen from here, uid | nothing
+ * when it is no unix socket */
 static int peer_credentials(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
@@ -103,7 +104,11 @@ static int peer_credentials(lua_State *L)
     if (artel_peer_credentials(artel_channel_fd(box->channel), &found) < 0) {
         return 0;
     }
-    lua_pushinteger(L, found.pid);
+    if (found.pid > 0) {
+        lua_pushinteger(L, found.pid);
+    } else {
+        lua_pushnil(L);
+    }
     lua_pushinteger(L, (lua_Integer)found.uid);
     return 2;
 }

@@ -59,8 +59,8 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  *   listenerNumber(listener) → integer; closeListener(listener)
  *
  * lock.c
- *   lockAddress(address, timeout, user?) → lock; missing folders are made, user's if
- *     named
+ *   lockAddress(address, timeout, user?) → lock; missing folders are made; these and the
+ *     lock are user's if named
  *   lockFile(path, exclusive, timeout, uid, gid, mode) → lock, whose file stays; if it
  *     must be made, it gets that owner and mode. Kind "timeout" or "disabled"
  *   pauseLock(lock); resumeLock(lock, timeout) → true; removeLock(lock)

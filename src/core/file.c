@@ -277,10 +277,22 @@ int artel_file_write_atomically(const char *path, const void *bytes, size_t len,
     return status < 0 ? describe(status, fault, fault_len, step, path) : 0;
 }
 
-int artel_file_make_private_folder(const char *path, char *fault, size_t fault_len)
+/* Makes the folder the user's; one that cannot be is not left behind. */
+static int give_folder(const char *path, uid_t user, char *fault, size_t fault_len)
+{
+    if (user == geteuid() || lchown(path, user, (gid_t)-1) == 0) {
+        return 0;
+    }
+    int status = describe(-errno, fault, fault_len, "give away the folder", path);
+    rmdir(path);
+    return status;
+}
+
+int artel_file_make_private_folder(const char *path, uid_t user, char *fault,
+                                   size_t fault_len)
 {
     if (mkdir(path, S_IRWXU) == 0) {
-        return 0;
+        return give_folder(path, user, fault, fault_len);
     }
     if (errno != EEXIST) {
         return describe(-errno, fault, fault_len, "make the folder", path);
@@ -292,7 +304,7 @@ int artel_file_make_private_folder(const char *path, char *fault, size_t fault_l
     if (!S_ISDIR(found.st_mode)) {
         return refuse(fault, fault_len, path, "it is not a folder");
     }
-    if (found.st_uid != geteuid()) {
+    if (found.st_uid != user) {
         return refuse(fault, fault_len, path, "it belongs to another user");
     }
     if ((found.st_mode & OPEN_TO_OTHERS) != 0) {

@@ -57,9 +57,13 @@ int artel_file_read_trusted(const char *path, size_t max_len, char **text, size_
 int artel_file_write_atomically(const char *path, const void *bytes, size_t len,
                                 mode_t mode, bool keep, char *fault, size_t fault_len);
 
-/* Makes a folder of mode 0700, or accepts one that is there if it is a real folder, ours,
- * and closed to others. The parent must exist. 0 or a negated errno. */
-int artel_file_make_private_folder(const char *path, char *fault, size_t fault_len);
+/*
+ * Makes a folder of mode 0700 that belongs to the user, or accepts one that is there if
+ * it is a real folder, that user's, and closed to others. Only root can make one for
+ * another user than geteuid(). The parent must exist. 0 or a negated errno.
+ */
+int artel_file_make_private_folder(const char *path, uid_t user, char *fault,
+                                   size_t fault_len);
 
 /* Makes a new folder of mode 0700 in the system's temporary folder. 0 with a heap block
  * in *path that the caller frees, or a negated errno. */

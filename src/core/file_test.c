@@ -116,12 +116,13 @@ static void the_limit_on_length_is_exact(void)
 static void private_folders_are_closed_to_others(void)
 {
     const char *path = in_folder("private");
-    CHECK_INT(0, artel_file_make_private_folder(path, fault, sizeof fault));
-    CHECK_INT(0, artel_file_make_private_folder(path, fault, sizeof fault));
+    CHECK_INT(0, artel_file_make_private_folder(path, geteuid(), fault, sizeof fault));
+    CHECK_INT(0, artel_file_make_private_folder(path, geteuid(), fault, sizeof fault));
     CHECK_INT(0, chmod(path, 0750));
-    CHECK_INT(-EPERM, artel_file_make_private_folder(path, fault, sizeof fault));
     CHECK_INT(-EPERM,
-              artel_file_make_private_folder(in_folder("replaced"), fault, sizeof fault));
+              artel_file_make_private_folder(path, geteuid(), fault, sizeof fault));
+    CHECK_INT(-EPERM, artel_file_make_private_folder(in_folder("replaced"), geteuid(),
+                                                     fault, sizeof fault));
     char *temporary = NULL;
     CHECK_INT(0, artel_file_make_temporary_folder(&temporary, fault, sizeof fault));
     struct artel_file_facts facts;

@@ -67,10 +67,10 @@ void artel_lock_remove(struct artel_lock *lock);
 
 /*
  * Where the lock of an address is: beside a unix socket; for TCP in a private folder of
- * the user, which is made if need be. 0 with a heap block in *path that the caller frees;
- * or a negated errno with a sentence in fault.
+ * the user that the worker will run as, which is made if need be. 0 with a heap block in
+ * *path that the caller frees; or a negated errno with a sentence in fault.
  */
 int artel_lock_path_of_address(char **path, const struct artel_address *address,
-                               char *fault, size_t fault_len);
+                               uid_t user, char *fault, size_t fault_len);
 
 #endif

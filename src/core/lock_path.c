@@ -30,13 +30,14 @@ static const char *folder_from(const char *variable)
 }
 
 /* Takes the candidate over: the folder made or accepted, or freed. */
-static int try_folder(char *candidate, char **folder, char *fault, size_t fault_len)
+static int try_folder(char *candidate, uid_t user, char **folder, char *fault,
+                      size_t fault_len)
 {
     if (candidate == NULL) {
         snprintf(fault, fault_len, "no memory");
         return -ENOMEM;
     }
-    int status = artel_file_make_private_folder(candidate, fault, fault_len);
+    int status = artel_file_make_private_folder(candidate, user, fault, fault_len);
     if (status == 0) {
         *folder = candidate;
     } else {
@@ -45,25 +46,26 @@ static int try_folder(char *candidate, char **folder, char *fault, size_t fault_
     return status;
 }
 
-static int find_folder(char **folder, char *fault, size_t fault_len)
+static int find_folder(uid_t user, char **folder, char *fault, size_t fault_len)
 {
     char uid[24];
-    snprintf(uid, sizeof uid, "%llu", (unsigned long long)geteuid());
-    const char *runtime = folder_from("XDG_RUNTIME_DIR");
+    snprintf(uid, sizeof uid, "%llu", (unsigned long long)user);
+    /* That of this process; another user could not enter it. */
+    const char *runtime = user == geteuid() ? folder_from("XDG_RUNTIME_DIR") : NULL;
     if (runtime != NULL &&
-        try_folder(join(runtime, "/artel", ""), folder, fault, fault_len) == 0) {
+        try_folder(join(runtime, "/artel", ""), user, folder, fault, fault_len) == 0) {
         return 0;
     }
-    if (try_folder(join("/run", "/artel-", uid), folder, fault, fault_len) == 0) {
+    if (try_folder(join("/run", "/artel-", uid), user, folder, fault, fault_len) == 0) {
         return 0;
     }
     const char *temporary = folder_from("TMPDIR");
-    return try_folder(join(temporary != NULL ? temporary : "/tmp", "/artel-", uid),
+    return try_folder(join(temporary != NULL ? temporary : "/tmp", "/artel-", uid), user,
                       folder, fault, fault_len);
 }
 
 int artel_lock_path_of_address(char **path, const struct artel_address *address,
-                               char *fault, size_t fault_len)
+                               uid_t user, char *fault, size_t fault_len)
 {
     char *made;
     if (address->is_unix) {
@@ -77,7 +79,7 @@ int artel_lock_path_of_address(char **path, const struct artel_address *address,
         if (status < 0) {
             snprintf(fault, fault_len, "cannot resolve %s: %s", address->host, reason);
         } else {
-            status = find_folder(&folder, fault, fault_len);
+            status = find_folder(user, &folder, fault, fault_len);
         }
         if (folder == NULL) {
             return status;

@@ -259,7 +259,8 @@ static char *lock_path(const char *text)
     const char *reason;
     char *path = NULL;
     CHECK_INT(0, artel_address_parse(&address, text, strlen(text), &reason));
-    CHECK_INT(0, artel_lock_path_of_address(&path, &address, fault, sizeof fault));
+    CHECK_INT(
+        0, artel_lock_path_of_address(&path, &address, geteuid(), fault, sizeof fault));
     return path;
 }
 

@@ -22,8 +22,8 @@ int artel_peer_credentials(int fd, struct artel_peer_credentials *credentials)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &found, &len) < 0) {
         return -errno;
     }
-    if (found.pid == 0) {
-        return -ENOTCONN; /* not a unix socket, or a process we cannot see from here */
+    if (found.uid == (uid_t)-1) {
+        return -ENOTCONN; /* not a unix socket */
     }
     credentials->pid = found.pid;
     credentials->uid = found.uid;
@@ -65,6 +65,9 @@ int artel_peer_listening_process(const struct artel_socket_address *address,
     struct artel_peer_credentials credentials = {0};
     if (status == 0) {
         status = artel_peer_credentials(fd, &credentials);
+    }
+    if (status == 0 && credentials.pid == 0) {
+        status = -EACCES;
     }
     if (status == 0) {
         *pid = credentials.pid;

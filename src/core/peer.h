@@ -11,7 +11,7 @@
 
 /* The process that connected or, seen from its client, the one that called listen. */
 struct artel_peer_credentials {
-    pid_t pid;
+    pid_t pid; /* 0: it cannot be seen from here (another namespace of processes) */
     uid_t uid;
     gid_t gid;
 };
