@@ -29,9 +29,11 @@ local function call(server, name, deadline, ...)
     ended = true
     if not ok then failure = err end
   end, nil, handler, ...)
-  Server.turnUntil(function() return ended end, deadline)
-  if not ended and not deadline then
-    return { message = name .. " waits for something that nothing on the loop will bring" }
+  local isStart = deadline == nil -- without a deadline, but a signal ends it
+  Server.turnUntil(function() return ended or isStart and server.stopReason ~= nil end, deadline)
+  if not ended and isStart then
+    return { message = server.stopReason and ("%s was ended by %s"):format(name, server.stopReason)
+      or name .. " waits for something that nothing on the loop will bring" }
   end
   return failure
 end
@@ -44,6 +46,15 @@ end
 
 -- ---- starting ----
 
+local function catchSignals(server)
+  for _, name in ipairs { "sigterm", "sigint" } do
+    local signal = uv.new_signal()
+    signal:start(name, function() server:requestStop(name:upper()) end)
+    signal:unref()
+    server.signals[#server.signals + 1] = signal
+  end
+end
+
 --- setLoop, initialize, listening.
 ---@return string? step that has failed
 ---@return table? failure
@@ -55,10 +66,17 @@ local function bringUp(server, claim)
   context, failure = socketContext.evaluate(plan.socketContextExpression)
   if not context then return "socket", failure end
   server.maxConnections = context.maxConnections
+  catchSignals(server)
   currentWorker.set {
     plan = plan, loop = loop, socketContext = context,
     isStopping = function() return server.stopReason ~= nil end,
-    stopCurrent = function() server.listeners:finish(claim.lock, function() end) end,
+    stopCurrent = function()
+      if #server.listeners.list == 0 and not server.listeners.closed then
+        error("SharedWorker.stopCurrent: the worker does not listen yet; raise an error to end "
+          .. "its start", 3)
+      end
+      server.listeners:finish(claim.lock, function() end)
+    end,
   }
   failure = call(server, "setLoop", nil, loop)
   if failure then return "loop", failure end
@@ -68,15 +86,6 @@ local function bringUp(server, claim)
     plan.address, context)
   if not called then return "socket", { message = listening } end -- no such user or group
   if not listening then return "listen", err end
-end
-
-local function catchSignals(server)
-  for _, name in ipairs { "sigterm", "sigint" } do
-    local signal = uv.new_signal()
-    signal:start(name, function() server:requestStop(name:upper()) end)
-    signal:unref()
-    server.signals[#server.signals + 1] = signal
-  end
 end
 
 -- ---- stopping ----
@@ -148,7 +157,6 @@ local function run(implementation, plan, claim)
     server:finishClosing()
     return EXIT_FAILED
   end
-  catchSignals(server)
   server.listeners:start()
   claim.report:ready()
   if claim.switchLock then killSwitch.release(claim.switchLock) end

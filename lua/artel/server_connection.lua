@@ -168,7 +168,8 @@ end
 function Connection:finish(err)
   if self.ending then return end
   self.ending, self.stopped = err, true
-  if core.isOpen(self.channel) and (err.kind == "protocol" or err.kind == "oversize") then
+  if core.isOpen(self.channel) and (err.kind == "protocol" or err.kind == "oversize")
+    and err ~= core.state(self.channel).connectionError then -- which is what the peer has told us
     explain(self, err)
   end
   if self.timer then self.timer.stop() end
