@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Peers that do what they must not: none of them stops a shared worker from serving.
 
+local core = require "artel.core"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -18,6 +19,11 @@ describe("a shared worker survives", function()
 
   local function start(expression, options)
     factory, address, pid = support.start(expression, options)
+  end
+
+  --- Memory of the worker.
+  local function residentBytes()
+    return tonumber(support.read(("/proc/%d/statm"):format(pid)):match "^%d+ (%d+)") * 4096
   end
 
   --- The worker still answers others.
@@ -157,6 +163,77 @@ describe("a shared worker survives", function()
     assertServes()
   end)
 
+  it("bytes that would forge its log", function()
+    for _, channelFactory in ipairs { "json", "msgpack" } do
+      start(ECHO, { channelFactory = channelFactory })
+      local greeting = channelFactory == "msgpack" and "ATL1" or ""
+      local forged = "\nartel worker: forged \27[31m"
+      local function errorFrame(kind)
+        local map = { kind = kind, message = forged }
+        if channelFactory == "json" then
+          map._error_ = 0
+          return core.encode("json", map)
+        end
+        return frame(3, 0, core.encode("msgpack", map))
+      end
+      for _, bytes in ipairs { forged, greeting .. forged, greeting .. '["' .. forged,
+        errorFrame "protocol", greeting .. errorFrame "protocol",
+        greeting .. errorFrame "oversize" .. forged } do
+        local client = support.bareClient(address)
+        client:send(bytes)
+        client:shutdown()
+        client:awaitEnd()
+        client:close()
+      end
+      assertServes()
+      support.stop(factory, address)
+    end
+    factory = nil
+    assert.matches("\\x0aartel worker: forg", support.log(), nil, true)
+    assert.is_nil(support.log():find("\nartel worker: forged", 1, true))
+    assert.is_nil(support.log():find "\27")
+  end)
+
+  it("cookies that are no texts", function()
+    for _, channelFactory in ipairs { "json", "msgpack" } do
+      start(ECHO, { channelFactory = channelFactory })
+      local client = support.bareClient(address)
+      if channelFactory == "msgpack" then client:send "ATL1" end
+      for _, cookie in ipairs { "null", "true", "1", '""', "[]", '{"a cookie":"a cookie"}' } do
+        if channelFactory == "json" then
+          client:send(('{"_stop_":%s}{"_query_":%s}'):format(cookie, cookie))
+        else
+          local body = core.encode("msgpack", core.decode("json", cookie))
+          client:send(frame(4, 0, body) .. frame(5, 0, body))
+        end
+      end
+      client:send(channelFactory == "json" and '{"_request_":1,"body":"last"}'
+        or frame(1, 1, "\xa4last"))
+      assert.is_nil(client:receive("last"):find "sys_")
+      client:close()
+      support.stop(factory, address)
+    end
+    factory = nil
+  end)
+
+  it("a client that goes on asking and never reads", function()
+    start [[{
+      onRequest = function(self, value) return value end,
+      onQuery = function() return ("status "):rep(1000) end,
+    }]]
+    for _, asked in ipairs { frame(1, 1, "\xda\xff\xff" .. ("x"):rep(65535)),
+      frame(5, 0, "\xa8a cookie"):rep(100) } do
+      local client = support.bareClient(address)
+      client:send "ATL1"
+      client:receive(4)
+      client:stopReading()
+      for _ = 1, 1000 do client:push(asked) end -- many more than are ever taken in
+      for _ = 1, 20 do assertServes() end
+      assert.is_true(residentBytes() < 24 << 20)
+      client:close()
+    end
+  end)
+
   it("a client that never reads what it asked for", function()
     start([[{
       onMessage = function(self, length, channel)
@@ -198,8 +275,7 @@ describe("a shared worker survives", function()
       assert.equal(text, worker:receiveMessage(TIMEOUT))
       rounds = rounds + 1
     until support.log():find "cut off" or rounds > 100000
-    local resident = tonumber(support.read(("/proc/%d/statm"):format(pid)):match "^%d+ (%d+)")
-    assert.is_true(resident * 4096 < 64 << 20)
+    assert.is_true(residentBytes() < 64 << 20)
     worker:close()
     deaf:close()
     assertServes()
@@ -228,8 +304,7 @@ describe("a shared worker survives", function()
     local long = frame(0, 0, "\xda" .. string.pack(">I2", 60000) .. ("x"):rep(60000))
     for _ = 1, 500 do flooder:push(long) end
     for _ = 1, 20 do assertServes() end
-    local resident = tonumber(support.read(("/proc/%d/statm"):format(pid)):match "^%d+ (%d+)")
-    assert.is_true(resident * 4096 < 24 << 20, "30 MB were sent and only a little taken in")
+    assert.is_true(residentBytes() < 24 << 20, "30 MB were sent and only a little taken in")
     local worker = assert(factory:connectToSharedWorker(address))
     assert.equal("go on", worker:request "go on")
     flooder:receive(4 + 500 * 12)
@@ -237,18 +312,34 @@ describe("a shared worker survives", function()
     flooder:close()
   end)
 
-  it("unfinished messages that together are too much: the largest goes first", function()
-    start(ECHO)
-    local clients = {}
-    local begun = "ATL1" .. string.pack(">I4I1I4", 16 << 20, 0, 0)
-    local body = ("x"):rep((16 << 20) - 100)
-    for n = 1, 17 do
+  it("unfinished messages that together are too much: the largest goes, and hears why", function()
+    start([[{
+      onMessage = function(self, value, channel) channel:sendMessage(#value) end,
+      onRequest = function(self, value) return value end,
+    }]], { maxMessageSize = 40 << 20 })
+    -- 7 of 32 MiB are 224 MiB; 33 MiB more are beyond the 256 MiB that there may be.
+    local text, rest = ("x"):rep((32 << 20) - 10), ("x"):rep(10)
+    local clients, begun = {}, "ATL1" .. string.pack(">I4I1I4", (32 << 20) + 5, 0, 0)
+      .. "\xdb" .. string.pack(">I4", 32 << 20)
+    for n = 1, 7 do
       clients[n] = support.bareClient(address)
-      clients[n]:send(begun .. body)
+      clients[n]:send(begun .. text)
     end
-    while not support.log():find "cut off: it had the largest unfinished" do assertServes() end
-    for _, client in ipairs(clients) do client:close() end
+    local largest = support.bareClient(address)
+    largest:send("ATL1" .. string.pack(">I4I1I4", 40 << 20, 0, 0) .. text .. ("x"):rep(1 << 20))
+    assert.matches("overloaded", largest:awaitEnd())
+    assert.matches("more unfinished messages than it may", largest.received)
+    largest:close()
+    assert.matches("cut off: it had the largest unfinished message", support.log())
     assertServes()
+    for _, client in ipairs(clients) do -- the others go on
+      client:send(rest)
+      assert.equal("ATL1" .. frame(0, 0, "\xce" .. string.pack(">I4", 32 << 20)),
+        client:receive(4 + 9 + 5))
+      client:close()
+    end
+    local _, count = support.log():gsub("cut off", "")
+    assert.equal(1, count)
   end)
 
   it("clients that vanish in the middle of everything", function()

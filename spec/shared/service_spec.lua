@@ -158,6 +158,19 @@ describe("a shared worker under a service manager", function()
     assert.equal(0, service.awaitEnd())
   end)
 
+  it("ends with code 1 when it has not stopped in time", function()
+    local path, await, stop = listenForNotices()
+    finally(stop)
+    local holdsLoop = "require 'luv'.new_timer():start(900000000, 0, print)"
+    compile { stopTimeout = 0.05, stage2Parts = { holdsLoop } }
+    local service = serve({}, path)
+    await "READY=1"
+    service.process:kill "sigterm"
+    assert.equal(1, service.awaitEnd())
+    assert.matches("not stopped within 0.05 s; what still holds the loop: uv_timer_t",
+      service.text .. support.log())
+  end)
+
   it("serves the sockets that it inherits, and leaves their files", function()
     local path, await, stop = listenForNotices()
     finally(stop)

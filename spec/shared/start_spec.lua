@@ -4,6 +4,7 @@
 
 local artel = require "artel"
 local core = require "artel.core"
+local helper = require "spec.helper"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -119,6 +120,38 @@ describe("a shared worker's start", function()
     assert.matches("ended before it was ready", err.message)
   end)
 
+  for _, signal in ipairs { "sigterm", "sigint" } do
+    it("ends by " .. signal:upper() .. " while initialize waits", function()
+      local factory, address = support.factory(), support.unixAddress()
+      local task = artel.async(factory.startSharedWorkerWithExpression, factory, address, [[{
+        initialize = function()
+          local uv = require "luv"
+          uv.new_timer():start(1000000, 0, print) -- something that will not come
+          print(uv.os_getpid())
+          io.stdout:flush()
+          coroutine.yield()
+        end,
+        onRequest = print,
+      }]])
+      uv.kill(helper.eventually(function()
+        return tonumber(support.log():match "^(%d+)[.0]*\n")
+      end), signal)
+      local started, err = task:await(support.TIMEOUT)
+      assert.is_nil(started)
+      assert.equal("initialize", err.step)
+      assert.matches("initialize was ended by " .. signal:upper(), err.message)
+    end)
+  end
+
+  it("cannot be stopped by stopCurrent, but by an error", function()
+    local err = failedStart(nil, [[{
+      initialize = function() require "artel".SharedWorker.stopCurrent() end,
+      onRequest = print,
+    }]])
+    assert.equal("initialize", err.step)
+    assert.matches("%(implementation%):2: .*does not listen yet", err.message)
+  end)
+
   it("tells what stands in the way of listening", function()
     support.write(support.path "w.sock", "not a socket")
     local err = failedStart()
@@ -179,6 +212,9 @@ describe("a shared worker's start", function()
       uv.os_unsetenv "NOTIFY_SOCKET"
     end)
     local leaky = assert(io.open("/dev/zero"))
+    local function umaskOf(process)
+      return support.read(("/proc/%s/status"):format(process)):match "\nUmask:%s*(%d+)"
+    end
     local factory, address, pid = support.start [[{ onRequest = function(self, name)
       return os.getenv(name) or "none"
     end }]]
@@ -198,6 +234,7 @@ describe("a shared worker's start", function()
       end
     end
     assert.equal(uv.cwd(), uv.fs_readlink(("/proc/%d/cwd"):format(pid)))
+    assert.equal(umaskOf "self", umaskOf(pid))
     local worker = assert(factory:connectToSharedWorker(address))
     assert.equal("none", worker:request "LISTEN_FDS")
     assert.equal("none", worker:request "NOTIFY_SOCKET")

@@ -34,6 +34,27 @@ describe("stopping a shared worker", function()
     assert.is_false(factory:stopSharedWorker(address, TIMEOUT))
   end)
 
+  it("leaves no lock behind for a port either", function()
+    local runtime = os.getenv "XDG_RUNTIME_DIR"
+    uv.os_setenv("XDG_RUNTIME_DIR", support.path "")
+    finally(function()
+      if runtime then
+        uv.os_setenv("XDG_RUNTIME_DIR", runtime)
+      else
+        uv.os_unsetenv "XDG_RUNTIME_DIR"
+      end
+    end)
+    local address = support.tcpAddress()
+    local lock = support.path("artel/tcp-" .. address:match "//(.*)" .. ".lock")
+    for _, signal in ipairs { "sigkill", "sigterm" } do -- the second start cleans up
+      local _, _, pid = support.start(ECHO, nil, address)
+      assert.equal("file", core.files.stat(lock).type)
+      uv.kill(pid, signal)
+      assert.is_true(support.awaitEnd(pid))
+    end
+    assert.is_nil((core.files.stat(lock)))
+  end)
+
   it("ends in order: onStop, the connections, terminate", function()
     local factory, address = support.start(LOGGING)
     local worker = assert(factory:connectToSharedWorker(address))
@@ -237,6 +258,49 @@ describe("stopping a shared worker", function()
     assert.is_true(isGone(address))
     local artel = require "artel"
     assert.error_matches(artel.SharedWorker.stopCurrent, "no shared worker")
+  end)
+
+  it("may follow stopCurrent, when something does not end by itself", function()
+    local factory, address = support.start [[{
+      setLoop = function(self, loop)
+        self.timer = loop.new_timer()
+        self.timer:start(0, 1000000, function() end)
+      end,
+      onRequest = function(self, value)
+        require("artel").SharedWorker.stopCurrent()
+        return value
+      end,
+      onStop = function(self) self.timer:close() print "onStop" end,
+      terminate = function() print "terminate" io.stdout:flush() end,
+    }]]
+    local worker = assert(factory:connectToSharedWorker(address))
+    local pid = worker:getProcessId()
+    assert.equal(1, worker:request(1))
+    assert.equal(2, worker:request(2)) -- stopCurrent once more does nothing more
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+    worker:close()
+    assert.matches("onStop\nterminate\n$", support.log())
+    assert.is_true(isGone(address))
+  end)
+
+  it("cannot start a successor itself, which would have to wait for it", function()
+    local address = support.unixAddress()
+    local factory, _, pid = support.start(([[{
+      onRequest = print,
+      onStop = function()
+        local artel = require "artel"
+        print(pcall(artel.startSharedWorker, %q, "m"))
+        print(pcall(artel.connectToSharedWorker, %q, "m"))
+        print(artel.connectToSharedWorker(%q))
+      end,
+    }]]):format(address, address, address), { stopTimeout = support.TIMEOUT }, address)
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+    local _, count = support.log():gsub("false\t[^\n]*cannot start its own successor", "")
+    assert.equal(2, count)
+    assert.matches("\nnil\tconnect: .*No such file", support.log())
+    assert.is_false(factory:stopSharedWorker(address))
   end)
 
   it("keeps a successor waiting until the process has gone", function()

@@ -182,6 +182,51 @@ for _, encoding in ipairs { "msgpack", "json" } do
       assert.matches("an error in onDisconnect: .*nobody hears this", support.log())
     end)
 
+    it("ends a connection whose onConnect raises, and tells why", function()
+      local factory, address = start [[(function()
+        local count = 0
+        return {
+          onConnect = function()
+            count = count + 1
+            if count == 1 then error "not you" end
+          end,
+          onMessage = function(self, message, channel) channel:sendMessage(message) end,
+        }
+      end)()]]
+      local first = assert(factory:connectToSharedWorker(address))
+      local second = assert(factory:connectToSharedWorker(address))
+      local message, err = first:receiveMessage(TIMEOUT)
+      assert.is_nil(message)
+      assert.equal("remote", err.kind)
+      assert.matches("not you", err.message)
+      assert.matches("stack traceback", err.traceback)
+      second:sendMessage "hello"
+      assert.equal("hello", second:receiveMessage(TIMEOUT))
+      first:close()
+      second:close()
+      support.stop(factory, address)
+    end)
+
+    it("lets its code ask what it runs with", function()
+      local factory, address = start([[{
+        setLoop = function(self, loop) self.loop = loop end,
+        onRequest = function(self)
+          local runner = require("artel").WorkerRunner
+          local context = runner.getSocketContext()
+          return { runner.getAdminCookie(), runner.getKillSwitchPath(), runner.getChannelFactory(),
+            context.backlog, context.mode, runner.getLoop() == self.loop
+              and self.loop == require "luv" }
+        end,
+      }]], { killSwitchPath = support.path "switch.json", adminCookie = "who asks?",
+        socketContextExpression = "{ backlog = 7, mode = '0640' }" })
+      local worker = assert(factory:connectToSharedWorker(address))
+      assert.same({ "who asks?", support.path "switch.json", encoding, 7, 416, true },
+        worker:request(1))
+      worker:close()
+      support.stop(factory, address)
+      os.remove(support.path "switch.json.lock")
+    end)
+
     it("sends on its own, and masters read in their luv loop", function()
       local factory, address = start [[(function()
         local channels = {}
