@@ -4,6 +4,7 @@
 
 local core = require "artel.core"
 local hostPath = require "artel.host_path"
+local program = require "spec.program"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -263,6 +264,59 @@ describe("a shared worker under a service manager", function()
     assert.equal(1, service.awaitEnd())
     assert.matches("a worker answers at .* already", service.text)
     support.stop(factory, address)
+  end)
+
+  describe("as examples/systemd describes it,", function()
+    --- The settings of an example unit.
+    local function unit(name)
+      local settings = {}
+      for line in io.lines(program.top .. "/examples/systemd/" .. name) do
+        local key, value = line:match "^(%w+)=(.*)$"
+        if key then settings[key] = value end
+      end
+      return settings
+    end
+
+    it("comes up at the socket of its socket unit", function()
+      local service, socket = unit "artel-clock.service", unit "artel-clock.socket"
+      assert.equal("notify", service.Type)
+      assert.equal("78", service.RestartPreventExitStatus)
+      assert.equal(service.User, socket.SocketUser)
+      assert.equal("host --bootstrap", service.ExecStart:match "^/%S*/artel (.*) /%S*/clock.boot$")
+      local path, await, stop = listenForNotices()
+      finally(stop)
+      local name = socket.ListenStream:match "^/run/([^/]+)$"
+      local factory = compile(nil, support.unixAddress(name))
+      assert.is_true(tonumber(service.TimeoutStopSec)
+        > factory:getBootstrapProfile():getStopTimeout())
+      local started = serve({ "unix:" .. support.path(name) }, path)
+      await "READY=1"
+      local worker = assert(factory:connectToSharedWorker(address))
+      assert.equal("hello", worker:request(false))
+      worker:close()
+      started.process:kill "sigterm"
+      await "STOPPING=1"
+      assert.equal(0, started.awaitEnd())
+      os.remove(support.path(name))
+    end)
+
+    it("has units that systemd understands", function()
+      if not os.execute "command -v systemd-analyze >/dev/null" then
+        pending "systemd is not installed"
+        return
+      end
+      local paths = {}
+      for index, name in ipairs { "artel-clock.service", "artel-clock.socket" } do
+        paths[index] = support.path(name)
+        local text = support.read(program.top .. "/examples/systemd/" .. name)
+        support.write(paths[index], (text:gsub("/usr/local/bin/artel", (assert(hostPath.find())))))
+      end
+      local result = program.run({ "systemd-analyze", "verify", table.unpack(paths) },
+        { environment = { LD_PRELOAD = false } })
+      for _, unitPath in ipairs(paths) do os.remove(unitPath) end
+      assert.equal("", result.output .. result.errors)
+      assert.equal(0, result.code)
+    end)
   end)
 
   it("is only for shared workers", function()
