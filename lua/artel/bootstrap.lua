@@ -138,17 +138,21 @@ local function runRaw(channel, implementation)
   core.queue(channel, frame.READY, 0)
   core.flush(channel)
   local ok, failure = attempt(implementation.run, implementation, channel)
-  if ok then
+  local state = core.isOpen(channel) and core.state(channel) -- nil: it never had to wait
+  local fault = state and require("artel.dispatch").fault(channel)
+  if ok and not fault then
     if core.isOpen(channel) then
       channel:flush() -- however long its master takes to read: what was sent is delivered
       channel:close()
     end
     return 0
   end
-  io.stderr:write("artel worker: an error in run: ", failure.traceback or failure.message, "\n")
+  local what = ok and fault.message
+    or "an error in run: " .. (failure.traceback or failure.message)
+  io.stderr:write("artel worker: ", what, "\n")
   if core.isOpen(channel) then
-    core.queue(channel, frame.ERROR, 0,
-      { kind = "remote", message = failure.message, traceback = failure.traceback })
+    core.queue(channel, frame.ERROR, 0, ok and fault
+      or { kind = "remote", message = failure.message, traceback = failure.traceback })
     channel:close()
   end
   return 1

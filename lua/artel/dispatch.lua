@@ -125,6 +125,15 @@ local END_TEXTS = {
 -- So many bytes of messages are kept while somebody waits for what is behind them.
 local ASIDE_MAX = 256 << 20
 
+--- Why a channel has ended, as core.peek tells it.
+local function endOf(kind, detail, errno)
+  if errno == "ENOMEM" then
+    return core.newError { kind = "oversize", errno = errno,
+      message = "there is no memory for what the peer sends" }
+  end
+  return core.newError { kind = kind, message = END_TEXTS[kind] or detail, errno = errno }
+end
+
 --- Decodes a message that nobody wants yet, since something is wanted that is behind it.
 local function setAside(channel, state)
   local before = core.unread(channel)
@@ -195,6 +204,15 @@ function dispatch.refuse(channel, id, fields)
       { kind = plainText(fields.kind), message = plainText(fields.message) })
   end
   return queued, err
+end
+
+--- What to tell a peer whose channel has ended for another reason than that it has gone: it sent
+--- what cannot be taken in. Nil when there is no such reason.
+---@return { kind: string, message: string }?
+function dispatch.fault(channel)
+  local ended = core.isOpen(channel) and core.state(channel) and core.state(channel).ended
+  if not ended or ended.kind ~= "oversize" and ended.kind ~= "protocol" then return nil end
+  return { kind = ended.kind, message = ended.message }
 end
 
 local function mayTakeRequest(state) return not state.mayTakeRequest or state.mayTakeRequest() end
@@ -353,8 +371,7 @@ local function takeNext(channel, state)
   local kind, id, detail, errno = core.peek(channel)
   if not kind then
     if kind == false then
-      dispatch.finish(channel, state, state.connectionError
-        or core.newError { kind = id, message = END_TEXTS[id] or detail, errno = errno })
+      dispatch.finish(channel, state, state.connectionError or endOf(id, detail, errno))
     end
     return false
   end

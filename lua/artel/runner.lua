@@ -114,7 +114,8 @@ end
 --- Tells the master why its worker ends, as far as it still listens.
 local function sayWhy(run)
   local channel, failure = run.channel, run.failure
-  log("an error in a handler: %s", failure.traceback)
+  log(failure.traceback and "an error in a handler: %s" or "%s",
+    failure.traceback or failure.message)
   if not core.isOpen(channel) then return end
   dispatch.refuse(channel, 0, failure)
   pcall(channel.flush, channel, run.plan.stopTimeout)
@@ -152,6 +153,7 @@ function runner.run(channel, implementation, plan)
     end
     turn(run)
   end
+  run.failure = run.failure or dispatch.fault(channel)
   if run.failure then sayWhy(run) end
   run.busy = true
   if implementation.onDisconnect then

@@ -61,6 +61,53 @@ helper.overEach(function(over, start)
   end)
 end)
 
+-- Without room for what its master sends; the specs' own runs under a sanitizer need terabytes.
+describe("a worker without memory", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  local LIMITED = { resourceLimits = { memory = 64 << 20 } }
+  local IMPLEMENTATIONS = {
+    raw = helper.raw "for m in channel:messages() do channel:sendMessage(#m) end",
+    evented = "{ onMessage = function(_, m, channel) channel:sendMessage(#m) end }",
+  }
+
+  helper.overEach(function(over, start)
+    for kind, implementation in pairs(IMPLEMENTATIONS) do
+      it(("for a message says so and ends: %s, %s #unsanitized"):format(kind, over), function()
+        local worker <close> = start(implementation, LIMITED)
+        worker:sendMessage "short"
+        assert.equal(5, worker:receiveMessage(TIMEOUT))
+        worker:sendMessage(("0123456789abcdef"):rep(100 << 16))
+        local message, err = helper.promptly(worker.receiveMessage, worker)
+        assert.is_nil(message)
+        assert.same({ "oversize", 1 }, { err.kind, err.exitCode })
+        assert.matches("no memory for what the peer sends", tostring(err))
+      end)
+    end
+
+    it("for the values in a message says so and ends, " .. over .. " #unsanitized", function()
+      local worker <close> = start(IMPLEMENTATIONS.raw, LIMITED)
+      local many = {}
+      for n = 1, 900000 do many[n] = n % 2 == 0 and {} or { n } end
+      worker:sendMessage(many)
+      local message, err = helper.promptly(worker.receiveMessage, worker)
+      assert.is_nil(message)
+      assert.same({ "remote", 1 }, { err.kind, err.exitCode })
+      assert.matches("not enough memory", tostring(err))
+    end)
+
+    it("for a response says so and goes on, " .. over .. " #unsanitized", function()
+      local worker <close> = start([[{ onRequest = function(_, n)
+        return ("0123456789abcdef"):rep(n)
+      end }]], LIMITED)
+      local response, err = worker:request(30 << 16, { timeout = TIMEOUT })
+      assert.is_nil(response)
+      assert.matches("memory", tostring(err))
+      assert.equal(16, #worker:request(1, { timeout = TIMEOUT }))
+    end)
+  end)
+end)
+
 describe("a shared worker", function()
   before_each(support.setUp)
   after_each(function() support.tearDown() end)

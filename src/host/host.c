@@ -27,8 +27,9 @@
 #define EXIT_USAGE 2
 
 /* Where things stand on the host's Lua stack. CHANNEL is nil when a service manager has
- * started us; CLAIM is what a shared worker holds of its address, else nil. */
-enum { CHANNEL = 1, PLAN = 2, CLAIM = 3 };
+ * started us; CLAIM is what a shared worker holds of its address, else nil. None is the
+ * first: a C function with a channel there is taken for one that decodes a frame of it. */
+enum { CHANNEL = 2, PLAN = 3, CLAIM = 4 };
 
 static const char *field_string(lua_State *L, const char *name)
 {
@@ -275,7 +276,6 @@ static int run_plan(lua_State *L, const char *bootstrap_file)
 static int run(lua_State *L)
 {
     const char *bootstrap_file = lua_touserdata(L, 1);
-    lua_settop(L, 0);
     luaL_requiref(L, "artel.core", luaopen_artel_core, 0);
     lua_pop(L, 1);
     int code = 0;
