@@ -172,6 +172,12 @@ describe("a shared worker under a service manager", function()
       service.text .. support.log())
   end)
 
+  it("ends with code 255 when a callback of its own raises", function()
+    compile { stage2Parts = { "require 'luv'.new_timer():start(0, 0, function() error 'oh' end)" } }
+    assert.equal(255, serve().awaitEnd())
+    assert.matches("oh", support.log())
+  end)
+
   it("serves the sockets that it inherits, and leaves their files", function()
     local path, await, stop = listenForNotices()
     finally(stop)

@@ -23,7 +23,10 @@ local function run(given, operands)
   end
   local forAddress = common.address(operands[1])
   local value, message = core.decode("json", operands[2])
-  if value == nil then common.misuse(("%q is no JSON: %s"):format(operands[2], message)) end
+  if value == nil then
+    common.misuse(("%q is no JSON: %s; a text is written in quotes: '\"hello\"'")
+      :format(operands[2], message))
+  end
   local factory = common.factory(given)
   local deadline = core.now() + common.timeout(given)
   local worker <close> = common.check(factory:connectToSharedWorker(forAddress))
