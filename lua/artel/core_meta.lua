@@ -338,6 +338,12 @@ function core.files.isExecutable(path) end
 ---@return string? text
 function core.files.readTrusted(path, maxLength) end
 
+--- The same of a regular file that others may own and write to.
+---@param path string
+---@param maxLength? integer
+---@return string? text
+function core.files.readRegular(path, maxLength) end
+
 ---@param path string
 ---@param text string
 ---@param mode? integer

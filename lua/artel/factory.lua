@@ -78,6 +78,8 @@ function WorkerFactory:startWorker(field, text, arguments, level, pooled)
     maxQueuedBytes = built.maxQueuedBytes, stopTimeout = built.stopTimeout,
     label = source.module or "an expression", claims = toSend.claims,
     captureErrors = pooled and pooled.captureOutput or nil,
+    -- Another user shall have no hold of our terminal, into which it could type commands.
+    newSession = profile:getPreferredIdentity() and true or nil,
   }
 end
 

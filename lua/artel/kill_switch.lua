@@ -13,6 +13,7 @@ local LOCK_TIMEOUT = 60
 local FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
 -- What it says is for its owner, unless somebody has made it readable for others.
 local FILE_MODE = tonumber("600", 8)
+local LENGTH_MAX = 16 << 20 -- far more addresses than there are
 
 local function failure(message, errno)
   return core.newError { kind = "disabled", message = message, errno = errno }
@@ -43,15 +44,6 @@ local function folderOf(path)
   return folder == "" and "/" or folder
 end
 
-local function readText(path)
-  local file, message = io.open(path, "rb")
-  if not file then return nil, message end
-  local text
-  text, message = file:read "a"
-  file:close()
-  return text, message
-end
-
 --- Reads the file; one that is not there is an empty one.
 ---@return { global: boolean, addresses: string[] }? fields and what others keep beside them
 ---@return artel.Error? err
@@ -65,11 +57,11 @@ function killSwitch.read(path)
     if errno ~= "ENOENT" or not core.files.stat(folderOf(path)) then return bad(message, errno) end
     return { global = false, addresses = {} }
   end
-  -- A link would be replaced by the first change, and a pipe might never end.
+  -- A link would be replaced by the first change.
   if facts.type ~= "file" then return bad "it is no regular file" end
   local text
-  text, message = readText(path)
-  if not text then return bad(message) end
+  text, message, errno = core.files.readRegular(path, LENGTH_MAX)
+  if not text then return bad(message, errno) end
   local fields
   fields, message = core.decode("json", text)
   message = fields == nil and message or faultOf(fields)

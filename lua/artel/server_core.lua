@@ -7,6 +7,7 @@ local Connection = require "artel.server_connection"
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local luvLoop = require "artel.loop_luv"
+local printable = require "artel.printable"
 local scheduler = require "artel.scheduler"
 
 local uv = luvLoop.uv
@@ -35,7 +36,7 @@ local function after(timer, seconds, callback)
 end
 
 function Server.log(format, ...)
-  io.stderr:write(("artel worker: " .. format .. "\n"):format(...))
+  io.stderr:write("artel worker: ", printable(format:format(...)), "\n")
 end
 
 function Server.new(implementation, plan)

@@ -7,43 +7,16 @@
 #include "../core/clock.h"
 #include "../core/error.h"
 #include "../core/fd.h"
+#include "environment.h"
 #include "error.h"
 #include "wait.h"
 
 #include <errno.h>
 #include <lauxlib.h>
-#include <string.h>
-
-extern char **environ;
 
 /* The process that leaves its place to the daemon does so at once: longer means trouble.
  */
 #define LEAVE_TIMEOUT_MS 30000
-
-/* What a service manager told our own process is not meant for the daemon. */
-static bool is_handed_down(const char *variable)
-{
-    return strncmp(variable, "LISTEN_", 7) != 0 &&
-           strncmp(variable, "NOTIFY_SOCKET=", 14) != 0;
-}
-
-/* The environment of the daemon, in a userdata left on the stack. */
-static char **push_environment(lua_State *L)
-{
-    size_t count = 0;
-    while (environ != NULL && environ[count] != NULL) {
-        count++;
-    }
-    char **kept = lua_newuserdatauv(L, (count + 1) * sizeof *kept, 0);
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (is_handed_down(environ[i])) {
-            kept[used++] = environ[i];
-        }
-    }
-    kept[used] = NULL;
-    return kept;
-}
 
 static char **push_argv(lua_State *L, int index)
 {
@@ -90,7 +63,7 @@ static int start_daemon(lua_State *L)
     lua_getfield(L, 1, "argv");
     struct artel_process_options child = {.path = luaL_checkstring(L, 2),
                                           .argv = push_argv(L, 3),
-                                          .envp = push_environment(L),
+                                          .envp = artel_push_environment(L, true),
                                           .channel_fd = -1,
                                           .memory_fd = -1,
                                           .stderr_fd = -1,

@@ -131,7 +131,10 @@ static int is_executable(lua_State *L)
     return 1;
 }
 
-static int read_trusted(lua_State *L)
+typedef int read_file(const char *path, size_t max_len, char **text, size_t *len,
+                      char *fault, size_t fault_len);
+
+static int read_with(lua_State *L, read_file *read)
 {
     const char *path = check_text(L, 1);
     lua_Integer max_len = luaL_optinteger(L, 2, DEFAULT_MAX_LEN);
@@ -139,9 +142,18 @@ static int read_trusted(lua_State *L)
     struct block *block = new_block(L);
     char fault[ARTEL_FILE_FAULT_LEN];
     size_t len = 0;
-    int status = artel_file_read_trusted(path, (size_t)max_len, &block->bytes, &len,
-                                         fault, sizeof fault);
+    int status = read(path, (size_t)max_len, &block->bytes, &len, fault, sizeof fault);
     return status < 0 ? push_fault(L, status, fault) : push_block(L, block, len);
+}
+
+static int read_trusted(lua_State *L)
+{
+    return read_with(L, artel_file_read_trusted);
+}
+
+static int read_regular(lua_State *L)
+{
+    return read_with(L, artel_file_read_regular);
 }
 
 static int write_atomically(lua_State *L)
@@ -241,6 +253,7 @@ void artel_file_register(lua_State *L)
         {"stat", stat_path},
         {"isExecutable", is_executable},
         {"readTrusted", read_trusted},
+        {"readRegular", read_regular},
         {"writeAtomically", write_atomically},
         {"makePrivateDirectory", make_private_directory},
         {"temporaryDirectory", temporary_directory},

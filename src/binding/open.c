@@ -7,14 +7,13 @@
 #include "../core/fd.h"
 #include "../core/self.h"
 #include "channel.h"
+#include "environment.h"
 #include "error.h"
 
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-
-extern char **environ;
 
 #define PEER_FRAMES                                                                      \
     (ARTEL_FRAME_BIT(ARTEL_FRAME_MESSAGE) | ARTEL_FRAME_BIT(ARTEL_FRAME_REQUEST) |       \
@@ -121,8 +120,8 @@ static char **push_argv(lua_State *L, int index)
 
 /*
  * startWorker{ path =, argv = {...}, plan =, encoding =, codec =, maxMessageSize =,
- * maxQueuedBytes =, maxMessageItems =, claims = true?, captureErrors = true? } → worker |
- * nil, err
+ * maxQueuedBytes =, maxMessageItems =, claims = true?, captureErrors = true?,
+ * newSession = true? } → worker | nil, err
  */
 static int start_worker(lua_State *L)
 {
@@ -134,7 +133,7 @@ static int start_worker(lua_State *L)
     lua_getfield(L, 1, "argv");
     struct artel_process_options child = {.path = luaL_checkstring(L, 2),
                                           .argv = push_argv(L, 3),
-                                          .envp = environ,
+                                          .envp = artel_push_environment(L, false),
                                           .channel_fd = -1,
                                           .memory_fd = -1};
     child.stderr_fd = -1;
@@ -157,6 +156,7 @@ static int start_worker(lua_State *L)
     if (status == 0 && lua_getfield(L, 1, "captureErrors") != LUA_TNIL) {
         status = artel_capture_new(&box->capture, &child.stderr_fd);
     }
+    child.new_session = lua_getfield(L, 1, "newSession") != LUA_TNIL;
     child.channel_fd = ends[1];
     if (status == 0) {
         status = artel_process_start(&box->process, &child);

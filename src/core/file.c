@@ -140,11 +140,12 @@ static int read_whole(int fd, size_t size, size_t max_len, char **text, size_t *
     return -ENOMEM;
 }
 
-int artel_file_read_trusted(const char *path, size_t max_len, char **text, size_t *len,
-                            char *fault, size_t fault_len)
+/* trusted: only what nobody but us and root can have written. */
+static int read_file(const char *path, bool trusted, size_t max_len, char **text,
+                     size_t *len, char *fault, size_t fault_len)
 {
     /* Non-blocking: a named pipe put in its place must not hang us before fstat tells. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         return errno == ELOOP ? refuse(fault, fault_len, path, "it is a symbolic link")
                               : describe(-errno, fault, fault_len, "open", path);
@@ -155,9 +156,9 @@ int artel_file_read_trusted(const char *path, size_t max_len, char **text, size_
         status = describe(-errno, fault, fault_len, "look at", path);
     } else if (!S_ISREG(found.st_mode)) {
         status = refuse(fault, fault_len, path, "it is not a regular file");
-    } else if (found.st_uid != geteuid() && found.st_uid != 0) {
+    } else if (trusted && found.st_uid != geteuid() && found.st_uid != 0) {
         status = refuse(fault, fault_len, path, "it belongs to another user");
-    } else if ((found.st_mode & WRITABLE_BY_OTHERS) != 0) {
+    } else if (trusted && (found.st_mode & WRITABLE_BY_OTHERS) != 0) {
         status = refuse(fault, fault_len, path, "others may write to it");
     } else {
         status = read_whole(fd, (size_t)found.st_size, max_len, text, len);
@@ -167,6 +168,18 @@ int artel_file_read_trusted(const char *path, size_t max_len, char **text, size_
     }
     artel_fd_close(&fd);
     return status;
+}
+
+int artel_file_read_trusted(const char *path, size_t max_len, char **text, size_t *len,
+                            char *fault, size_t fault_len)
+{
+    return read_file(path, true, max_len, text, len, fault, fault_len);
+}
+
+int artel_file_read_regular(const char *path, size_t max_len, char **text, size_t *len,
+                            char *fault, size_t fault_len)
+{
+    return read_file(path, false, max_len, text, len, fault, fault_len);
 }
 
 static int write_all(int fd, const char *bytes, size_t len)

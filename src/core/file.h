@@ -48,6 +48,11 @@ int artel_file_absolute_path(const char *path, char **absolute);
 int artel_file_read_trusted(const char *path, size_t max_len, char **text, size_t *len,
                             char *fault, size_t fault_len);
 
+/* The same of a file that others may own and write to: what makes it believable is for
+ * the caller to know. */
+int artel_file_read_regular(const char *path, size_t max_len, char **text, size_t *len,
+                            char *fault, size_t fault_len);
+
 /*
  * Replaces what path holds in one step: readers see the old content or the new one, also
  * after a crash. keep: a file that is there passes its owner and mode on, or the call

@@ -113,6 +113,23 @@ static void the_limit_on_length_is_exact(void)
     free(empty);
 }
 
+static void a_regular_file_may_be_anybodys(void)
+{
+    const char *path = in_folder("open");
+    put(path, "text", 0666);
+    char *text = NULL;
+    size_t len = 0;
+    CHECK_INT(-EPERM, get(path, 100, &text));
+    CHECK_INT(0, artel_file_read_regular(path, 4, &text, &len, fault, sizeof fault));
+    CHECK_STR("text", text);
+    free(text);
+    CHECK_INT(-EFBIG, artel_file_read_regular(path, 3, &text, &len, fault, sizeof fault));
+    CHECK_INT(-EPERM, artel_file_read_regular(in_folder("link"), 9, &text, &len, fault,
+                                              sizeof fault));
+    CHECK_INT(-EPERM, artel_file_read_regular(in_folder("pipe"), 9, &text, &len, fault,
+                                              sizeof fault));
+}
+
 static void private_folders_are_closed_to_others(void)
 {
     const char *path = in_folder("private");
@@ -168,6 +185,7 @@ int main(void)
     RUN(a_failed_write_leaves_no_temporary_file);
     RUN(planted_files_are_refused);
     RUN(the_limit_on_length_is_exact);
+    RUN(a_regular_file_may_be_anybodys);
     RUN(private_folders_are_closed_to_others);
     RUN(relative_paths_begin_at_the_current_folder);
     clean_up();

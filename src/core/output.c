@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int replace(int fd, int target)
@@ -31,7 +32,15 @@ int artel_output_redirect(const char *path)
     if (fd < 0) {
         return -errno;
     }
-    int status = artel_fd_set_nonblocking(fd, false);
+    /* What is written here shall not come out in another file that somebody has linked to
+     * this name. */
+    struct stat facts;
+    int status = fstat(fd, &facts) < 0                          ? -errno
+                 : S_ISREG(facts.st_mode) && facts.st_nlink > 1 ? -EMLINK
+                                                                : 0;
+    if (status == 0) {
+        status = artel_fd_set_nonblocking(fd, false);
+    }
     if (status == 0) {
         status = artel_fd_leave_standard(&fd); /* dup2 onto itself keeps close-on-exec */
     }

@@ -84,6 +84,16 @@ static void symbolic_links_are_not_followed(void)
     CHECK_INT(-1, access(in_folder("target"), F_OK));
 }
 
+static void another_files_second_name_is_refused(void)
+{
+    CHECK_INT(0, print_into(in_folder("log"), "one\n", "two\n", -1));
+    char first[sizeof path];
+    memcpy(first, path, sizeof first);
+    CHECK_INT(0, link(first, in_folder("second")));
+    CHECK_INT(-EMLINK, print_into(path, "x", "x", -1));
+    CHECK_INT(0, unlink(path));
+}
+
 static void a_pipe_without_a_reader_does_not_block(void)
 {
     in_folder("fifo");
@@ -115,6 +125,7 @@ int main(void)
     RUN(both_streams_are_appended);
     RUN(closed_streams_may_be_replaced);
     RUN(symbolic_links_are_not_followed);
+    RUN(another_files_second_name_is_refused);
     RUN(a_pipe_without_a_reader_does_not_block);
     RUN(a_failure_leaves_the_streams);
     RUN(a_device_is_fine);

@@ -15,6 +15,26 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Gives away a folder that was just made, and nothing that has been put in its place. */
+static int give_folder(const char *path, uid_t owner, gid_t group)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    struct stat facts;
+    int status = 0;
+    if (fstat(fd, &facts) < 0) {
+        status = -errno;
+    } else if (facts.st_uid != geteuid() || (facts.st_mode & 07777) != 0700) {
+        status = -EPERM;
+    } else if (fchown(fd, owner, group) < 0) {
+        status = -errno;
+    }
+    artel_fd_close(&fd);
+    return status;
+}
+
 int artel_socket_file_make_folders(const char *path, uid_t owner, gid_t group)
 {
     char folder[ARTEL_ADDRESS_PATH_MAX_LEN + 1];
@@ -28,8 +48,9 @@ int artel_socket_file_make_folders(const char *path, uid_t owner, gid_t group)
         /* One that is there may answer anything (EEXIST, EROFS, EACCES): what matters is
          * whether the next one, and at last the socket, can be made in it. */
         if (mkdir(folder, 0700) == 0) {
-            if (lchown(folder, owner, group) < 0) {
-                return -errno;
+            int status = owner == (uid_t)-1 ? 0 : give_folder(folder, owner, group);
+            if (status < 0) {
+                return status;
             }
         } else if (access(folder, F_OK) < 0) {
             return -errno;
@@ -79,6 +100,8 @@ int artel_socket_file_guard(const char *path, uid_t owner, gid_t group, mode_t m
         status = -errno;
     } else if (!S_ISSOCK(facts.st_mode)) {
         status = -ENOTSOCK;
+    } else if (facts.st_uid != geteuid() || facts.st_nlink != 1) {
+        status = -EPERM; /* another's, or one with another name: not the one we bound */
     } else if ((owner != (uid_t)-1 || group != (gid_t)-1) &&
                fchownat(fd, "", owner, group, AT_EMPTY_PATH) < 0) {
         status = -errno;

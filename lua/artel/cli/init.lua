@@ -3,6 +3,7 @@
 
 local common = require "artel.cli.common"
 local options = require "artel.cli.options"
+local printable = require "artel.printable"
 
 local EXIT_FAILED, EXIT_USAGE = 1, 2
 
@@ -28,7 +29,7 @@ local function help()
 end
 
 local function complain(name, message)
-  io.stderr:write(("artel%s: %s\n"):format(name and " " .. name or "", message))
+  io.stderr:write(("artel%s: %s\n"):format(name and " " .. name or "", printable(message)))
 end
 
 ---@return artel.cli.Command?

@@ -3,6 +3,7 @@
 
 local common = require "artel.cli.common"
 local plugin = require "artel.cli.plugin"
+local printable = require "artel.printable"
 
 local function describe(counter)
   local value, unit = counter:getValue(), counter:getUnit()
@@ -14,9 +15,9 @@ local function run(given, operands)
   local forAddress = common.address(operands[1])
   local factory = common.factory(given)
   local status = common.check(factory:querySharedWorker(forAddress, common.timeout(given)))
-  io.stdout:write(status:getTextStatus() or "(no text status)", "\n")
+  io.stdout:write(printable(status:getTextStatus() or "(no text status)"), "\n")
   for _, counter in ipairs(status:getCounters()) do
-    io.stdout:write(("%s: %s\n"):format(counter:getName(), describe(counter)))
+    io.stdout:write(printable(("%s: %s"):format(counter:getName(), describe(counter))), "\n")
   end
   return 0
 end

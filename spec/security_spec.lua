@@ -1,0 +1,93 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What docs/security.md promises and no other spec shows.
+
+local helper = require "spec.helper"
+local program = require "spec.program"
+local support = require "spec.shared.support"
+local printable = require "artel.printable"
+local uv = require "luv"
+
+local TIMEOUT = helper.TIMEOUT
+local VARIABLE = "ARTEL_ADMIN_COOKIE"
+local ENVIRONMENT = '(io.open("/proc/self/environ"):read "a"):find "a secret of ours" ~= nil'
+
+--- Runs `fn` while the cookie stands in the environment.
+local function withCookie(fn)
+  uv.os_setenv(VARIABLE, "a secret of ours")
+  local ok, err = pcall(fn)
+  uv.os_unsetenv(VARIABLE)
+  assert(ok, err)
+end
+
+describe("a worker", function()
+  before_each(support.setUp)
+  after_each(function() support.tearDown() end)
+
+  it("does not inherit the admin cookie of the command line", function()
+    withCookie(function()
+      local worker <close> = helper.worker(helper.raw("channel:sendMessage(" .. ENVIRONMENT .. ")"))
+      assert.is_false(worker:receiveMessage(TIMEOUT))
+      local factory, address = support.start("{ onRequest = function() return " .. ENVIRONMENT
+        .. " end }")
+      local shared <close> = assert(factory:connectToSharedWorker(address))
+      assert.is_false(shared:request(true, { timeout = TIMEOUT }))
+      support.stop(factory, address)
+    end)
+  end)
+
+  it("that becomes another user has a session of its own, without our terminal", function()
+    local own = helper.raw [[
+      local text = io.open("/proc/self/stat"):read "a"
+      local pid = tonumber(text:match "^%d+")
+      local session, terminal = text:match "%) %a %d+ %d+ (%d+) (%-?%d+)"
+      channel:sendMessage { pid == tonumber(session), tonumber(terminal) }]]
+    local user = uv.os_get_passwd().username
+    local worker <close> = helper.worker(own, { preferredIdentity = user })
+    assert.same({ true, 0 }, worker:receiveMessage(TIMEOUT))
+    local other <close> = helper.worker(own)
+    assert.is_false(other:receiveMessage(TIMEOUT)[1])
+  end)
+
+  it("logs what peers have a part in without forged lines and control characters", function()
+    local factory, address = support.start [[{
+      onMessage = function(self, message) error("no such name: " .. message, 0) end,
+    }]]
+    local worker <close> = assert(factory:connectToSharedWorker(address))
+    worker:sendMessage "x\nartel worker: all is well\27[2J\r\u{9b}31m"
+    worker:receiveMessage(TIMEOUT)
+    support.stop(factory, address)
+    local log = support.log()
+    assert.matches("no such name: x\n\tartel worker: all is well\\x1b%[2J\\x0d\\xc2\\x9b31m", log)
+    for line in log:gmatch "[^\n]+" do
+      assert.is_true(line:find "^\t" ~= nil or line:find("artel worker: " .. address, 1, true) == 1
+        or line:find "^artel worker: pid:%d+ uid:%d+: " ~= nil, line)
+    end
+  end)
+
+  it("does not reach the terminal of who asks how it is", function()
+    local factory, address = support.start [[{
+      onMessage = print,
+      onQuery = function()
+        return { textStatus = "fine\27]0;x\7\nname: 1",
+          counters = { { name = "a\27[1m", value = 1 } } }
+      end,
+    }]]
+    local result = program.run { "artel", "query", address }
+    assert.equal("fine\\x1b]0;x\\x07\n\tname: 1\na\\x1b[1m: 1\n", result.output)
+    support.stop(factory, address)
+  end)
+end)
+
+describe("printable text", function()
+  it("is what it was where nothing is wrong with it", function()
+    for _, text in ipairs { "", "plain", "größer\tals", "{ \"a\": 1 }", "日本\n\tzwei" } do
+      assert.equal(text, printable(text))
+    end
+  end)
+
+  it("escapes bytes that are no text", function()
+    assert.equal("a\\xffb\\xc3", printable "a\xffb\xc3")
+    assert.equal("\\x00\\x7f", printable "\0\127")
+    assert.equal("one\n\ttwo\n\tthree\n\t", printable "one\ntwo\n\tthree\n")
+  end)
+end)
