@@ -12,7 +12,8 @@ local helper = {}
 helper.TIMEOUT = 30
 
 --- Whether this process is slow and large since something watches its memory.
-helper.isWatched = (os.getenv "ARTEL_SANITIZED" or os.getenv "ARTEL_VALGRIND") ~= nil
+helper.isWatched = (os.getenv "ARTEL_SANITIZED" or os.getenv "ARTEL_VALGRIND"
+  or os.getenv "ARTEL_COLLECTING") ~= nil
 
 helper.ENCODINGS = { "msgpack", "json" }
 
