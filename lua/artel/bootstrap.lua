@@ -178,7 +178,11 @@ local function bootstrap(channel, plan, claim)
   local implementation, report = runStages(channel, plan, claim)
   if claim then
     claim.report.logsItself = true
-    if implementation then return require "artel.server"(implementation, plan, claim) end
+    if implementation then
+      local ok, server = pcall(require, "artel.server") -- with luv, which wants descriptors
+      if ok then return server(implementation, plan, claim) end
+      report = { step = "loop", message = tostring(server) }
+    end
     claim.report:failed(report)
     return 1
   end

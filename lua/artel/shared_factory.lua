@@ -162,22 +162,37 @@ local function findProcess(forAddress, timeout, mode)
   end
 end
 
---- Waits until the worker's process has gone; where it cannot be seen, until it hangs up.
+--- What the worker said when it ended this connection and nothing else: it never heard that it
+--- should stop.
+local function refusal(worker, processId)
+  local state = dispatch.stateOf(worker)
+  dispatch.pump(worker, state)
+  local err = state.connectionError
+  if not err then return nil end
+  err.message = ("%s; so the worker did not hear that it should stop, but SIGTERM%s stops it too")
+    :format(err.message, processId and " to process " .. processId or "")
+  return err
+end
+
+--- Waits until the worker hangs up, and its process, where it can be seen, has gone.
+---@return boolean gone
+---@return artel.Error? err it hung up for another reason
 local function awaitEnd(worker, processId, deadline, mode)
   local watched, err
   if processId then
     watched, err = sockets.watchProcess(processId)
     if err and err.errno == "ESRCH" then return true end
   end
-  local stream = watched and sockets.number(watched) or worker:getStream()
+  local hungUp, left
   repeat
-    local left = timeLeft(deadline)
-    if not streams.await(stream, "read", left, mode) then return false end
+    left = timeLeft(deadline)
+    if not streams.await(worker:getStream(), "read", left, mode) then return false end
     -- Replies that were still on their way are no hang-up; but nobody sends them for ever.
-    local ended = watched or core.fill(worker) == "end"
-    if not ended and (left == 0 or core.unread(worker) > UNREAD_MAX) then return false end
-  until ended
-  return true
+    hungUp = core.fill(worker) == "end"
+  until hungUp or left == 0 or core.unread(worker) > UNREAD_MAX
+  err = hungUp and refusal(worker, processId) or nil
+  if err or not watched then return hungUp and not err, err end
+  return streams.await(sockets.number(watched), "read", timeLeft(deadline), mode)
 end
 
 local function stop(self, text, timeout, level)
@@ -200,10 +215,15 @@ local function stop(self, text, timeout, level)
     or parsed.isLocal and findProcess(forAddress, timeLeft(deadline), mode) or nil
   local sent
   sent, err = worker:stop()
-  local gone = sent and awaitEnd(worker, processId, deadline, mode)
+  local gone, refused
+  if sent then
+    gone, refused = awaitEnd(worker, processId, deadline, mode)
+  else
+    refused = refusal(worker, processId)
+  end
   channelModule.closeAtOnce(worker)
   if gone then return true end
-  if not sent then return nil, err end
+  if refused or not sent then return nil, refused or err end
   return nil, core.newError {
     kind = "timeout",
     message = ("the worker at %s has not gone within %g s: the admin cookie is wrong, or it takes "

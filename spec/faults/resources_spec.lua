@@ -112,6 +112,23 @@ describe("a shared worker", function()
   before_each(support.setUp)
   after_each(function() support.tearDown() end)
 
+  it("says which step of its start wanted a descriptor that was not to be had", function()
+    local steps = {}
+    for _, count in ipairs { 5, 12, 30 } do
+      local factory = support.factory { resourceLimits = { openFiles = count } }
+      local address = support.unixAddress("w" .. count .. ".sock")
+      local started, err = factory:startSharedWorkerWithExpression(address, ECHO)
+      if started then
+        steps.ready = true
+        support.stop(factory, address)
+      else
+        steps[err.kind] = true
+        assert.matches("oo many open files", tostring(err))
+      end
+    end
+    assert.same({ bootstrap = true, listen = true, ready = true }, steps)
+  end)
+
   it("pauses when it runs out of descriptors, without spinning, and goes on", function()
     local factory, address, pid = support.start(ECHO, { resourceLimits = { openFiles = 40 } })
     local worker = assert(factory:connectToSharedWorker(address))

@@ -111,6 +111,18 @@ describe("stopping a shared worker", function()
     assert.is_true(support.awaitEnd(pid))
   end)
 
+  it("says why not when onConnect raises, and what stops the worker all the same", function()
+    local factory, address, pid = support.start [[{
+      onMessage = print, onConnect = function() error "not today" end,
+    }]]
+    local stopped, err = factory:stopSharedWorker(address)
+    assert.is_nil(stopped)
+    assert.equal("remote", err.kind)
+    assert.matches("not today; .* SIGTERM to process " .. pid .. " stops it", err.message)
+    uv.kill(pid, "sigterm")
+    assert.is_true(support.awaitEnd(pid))
+  end)
+
   it("never happens to a worker without a cookie", function()
     local factory = support.factory()
     factory:getBootstrapProfile():setAdminCookie(nil)

@@ -28,7 +28,8 @@
 
 /* Where things stand on the host's Lua stack. CHANNEL is nil when a service manager has
  * started us; CLAIM is what a shared worker holds of its address, else nil. None is the
- * first: a C function with a channel there is taken for one that decodes a frame of it. */
+ * first: a C function with a channel there is taken for one that decodes a frame.
+ */
 enum { CHANNEL = 2, PLAN = 3, CLAIM = 4 };
 
 static const char *field_string(lua_State *L, const char *name)
