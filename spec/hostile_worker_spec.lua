@@ -135,6 +135,17 @@ describe("the master of a hostile worker", function()
     end
   end)
 
+  it("keeps to its own limit on the items of a message", function()
+    local worker <close> = helper.worker(helper.raw [[
+      local list = {}
+      for i = 1, 100 do list[i << 20] = i end
+      channel:sendMessage(list)
+      channel:sendMessage "done"]], { maxMessageItems = 100 })
+    local _, err = worker:receiveMessage(TIMEOUT)
+    assert.equal("oversize", err.kind)
+    assert.equal("done", worker:receiveMessage(TIMEOUT))
+  end)
+
   it("keeps no more messages than it has room for while it waits for an answer", function()
     if helper.isWatched then return end -- a quarter of a GiB is too much for it
     local worker <close> = helper.worker(helper.raw [[
