@@ -64,6 +64,11 @@ function Server:requestStop(reason)
   self.stopReason = self.stopReason or reason
 end
 
+--- Whether there is room for one more connection, and use for it. Those that come when a stop
+--- was asked for are left where they are: then they hear at most once that we are gone, and
+--- not until the address is ours to leave, so that whoever starts next finds it free.
+function Server:mayAccept() return not self.stopReason and not self:isFull() end
+
 --- Runs the loop until `isDone()`, the deadline, or until nothing can happen any more.
 ---@return boolean done
 function Server.turnUntil(isDone, deadline)
@@ -93,9 +98,7 @@ function Server:accepted(descriptor)
   self.tally.accepted = self.tally.accepted + 1
   self.connections[connection] = true
   self.count = self.count + 1
-  if self.stopReason then
-    connection:cut "came when the worker was stopping"
-  elseif core.sockets.isStarted(connection.channel) then -- JSON has no greeting to wait for
+  if core.sockets.isStarted(connection.channel) then -- JSON has no greeting to wait for
     connection:greet()
   else
     self:awaitGreeting(connection)

@@ -41,7 +41,7 @@ end
 
 local function accept(self, listener)
   for _ = 1, BATCH do
-    if self.closed or self.server:isFull() then break end
+    if self.closed or not self.server:mayAccept() then break end
     local descriptor, err = sockets.accept(listener)
     if descriptor == false then return end
     if not descriptor then return self:rest(err) end
@@ -61,7 +61,7 @@ end
 
 --- Watches the sockets, or does not while there is no room.
 function Listeners:update()
-  local wanted = not self.resting and not self.server:isFull()
+  local wanted = not self.resting and self.server:mayAccept()
   for _, watch in ipairs(self.watches) do watch:set(wanted, false) end
 end
 

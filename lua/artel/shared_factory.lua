@@ -125,9 +125,10 @@ local function connect(self, forAddress, timeout, level)
   }
 end
 
-local function nobodyListens(err)
-  return err.vanished or err.errno == "ENOENT" or err.errno == "ECONNREFUSED"
-end
+-- The last one: who listened has gone while we connected.
+local NOBODY_LISTENS = { ENOENT = true, ECONNREFUSED = true, ECONNRESET = true }
+
+local function nobodyListens(err) return err.kind == "connect" and NOBODY_LISTENS[err.errno] end
 
 local function connectOrStart(self, text, source, autoStart, level)
   local forAddress, parsed = checkAddress(text, level + 1)

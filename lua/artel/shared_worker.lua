@@ -77,7 +77,7 @@ end
 --- Connects to a worker that listens.
 ---@param options artel.ConnectOptions
 ---@return artel.SharedWorker?
----@return artel.Error? err with `vanished` when the worker went while we connected
+---@return artel.Error? err with errno ECONNRESET when the worker went while we connected
 local function connect(options)
   local deadline = core.now() + options.timeout
   local descriptor, err = connector.connect(options.address, options.timeout, options.mode)
@@ -96,7 +96,7 @@ local function connect(options)
     core.closeNow(worker)
     err.message = ("%s: %s"):format(options.address, err.message)
     if err.kind == "closed" then
-      err.vanished, err.kind, err.errno = true, "connect", "ECONNRESET"
+      err.kind, err.errno = "connect", "ECONNRESET"
     end
     return nil, err
   end

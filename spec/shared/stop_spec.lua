@@ -2,6 +2,7 @@
 -- How shared workers end: by message, by signal, by themselves; in order and in time.
 
 local core = require "artel.core"
+local helper = require "spec.helper"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -313,6 +314,29 @@ describe("stopping a shared worker", function()
     assert.equal(2, count)
     assert.matches("\nnil\tconnect: .*No such file", support.log())
     assert.is_false(factory:stopSharedWorker(address))
+  end)
+
+  -- Many masters that started workers at the address while one there was stopping could make
+  -- it hang up on the same client again and again.
+  it("hangs up on nobody who connects before the address can be left", function()
+    local artel = require "artel"
+    local factory, address, pid = support.start(ECHO)
+    local busy = assert(factory:connectToSharedWorker(address))
+    local lock = assert(core.sockets.lockAddress(address, 0)) -- as a starting host holds it
+    uv.kill(pid, "sigterm")
+    helper.eventually(function() return support.log():find "stopping because" end)
+    local task = artel.async(function()
+      return factory:connectToSharedWorkerWithExpression(address, ECHO)
+    end)
+    for n = 1, 5 do assert.equal(n, busy:request(n)) end -- it still serves; its loop turns
+    assert.is_false(task:isDone())
+    core.sockets.removeLock(lock)
+    local worker = assert(task:await(TIMEOUT))
+    assert.not_equal(pid, worker:getProcessId())
+    assert.is_nil(support.log():find "cut off")
+    worker:close()
+    busy:close()
+    support.stop(factory, address)
   end)
 
   it("keeps a successor waiting until the process has gone", function()
