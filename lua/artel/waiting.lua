@@ -12,7 +12,7 @@ waiting.HIGH_WATER = 65536
 
 -- So often something is read in one go: a peer that sends faster than we read must not keep
 -- anybody from looking at the time. What it sent before its end takes fewer.
-waiting.ROUNDS_MAX = 64
+waiting.ROUNDS_MAX = 16
 local ROUNDS_MAX = waiting.ROUNDS_MAX
 
 -- Channels that something waits for. A waiting coroutine is known to its channel alone, so

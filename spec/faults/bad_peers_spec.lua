@@ -15,6 +15,17 @@ local ECHO = [[{
 local function frame(kind, id, body) return string.pack(">I4I1I4", #body, kind, id) .. body end
 
 describe("a shared worker survives", function()
+  -- Who writes to a worker that has cut it off gets SIGPIPE; what luv writes is not exempt.
+  local broken
+  setup(function()
+    broken = uv.new_signal()
+    broken:start "sigpipe"
+  end)
+  teardown(function()
+    broken:close()
+    uv.run "nowait"
+  end)
+
   local factory, address, pid
 
   local function start(expression, options)
