@@ -107,9 +107,6 @@ local function loadLuvOnMainThread()
 end
 
 local function bringUp(plan)
-  package.path = plan.packagePath or package.path
-  package.cpath = plan.packageCPath or package.cpath
-  loadLuvOnMainThread()
   runParts(1, plan.stage1)
   for i, name in ipairs(plan.scripts or {}) do loadModule("script", i, name) end
   runParts(2, plan.stage2)
@@ -161,6 +158,9 @@ end
 --- Runs the stages; answers the implementation, or nil and what to report.
 local function runStages(channel, plan, claim)
   require("artel.current_worker").set { plan = plan }
+  package.path = plan.packagePath or package.path
+  package.cpath = plan.packageCPath or package.cpath
+  loadLuvOnMainThread()
   local ok, result = pcall(function()
     if not claim then configure(channel, plan) end
     return bringUp(plan)

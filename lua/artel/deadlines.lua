@@ -4,6 +4,7 @@
 local core = require "artel.core"
 
 ---@class artel.Deadlines
+---@field onEarlier fun()? called when what was added is due before everything else
 local Deadlines = {}
 Deadlines.__index = Deadlines
 
@@ -20,6 +21,7 @@ function Deadlines:add(seconds, callback, ...)
     i = i // 2
   end
   self[i] = entry
+  if i == 1 and self.onEarlier then self.onEarlier() end
   return entry
 end
 

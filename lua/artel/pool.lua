@@ -31,7 +31,7 @@ end
 
 --- The oldest report of a death, if there is one.
 local function takeDeath(engine)
-  local err = engine.deaths:pop()
+  local err = engine.staff.deaths:pop()
   if err then return nil, err end
 end
 
@@ -56,7 +56,7 @@ function WorkerPool:receiveMessage(timeout)
   local worker
   local function isDone()
     worker = readable()
-    return worker ~= nil or not engine.deaths:isEmpty()
+    return worker ~= nil or not engine.staff.deaths:isEmpty()
   end
   local done = isDone()
   if not done and timeout ~= 0 then done = poolWait.untilReadable(engine, isDone, timeout, 2) end
@@ -81,14 +81,15 @@ function WorkerPool:registerRead(loop, listener, once)
     error("bad argument #2 to 'registerRead' (function expected)", 2)
   end
   self:unregisterRead(loop)
-  function engine.listen(worker)
+  local function listen(worker)
     worker:registerRead(loop, function(channel)
       if once then self:unregisterRead(loop) end
       listener(channel, loop)
     end)
   end
+  engine.staff.listen = listen
   for _, slot in ipairs(engine.slots) do
-    if slot:isAlive() then engine.listen(slot.worker) end
+    if slot:isAlive() then listen(slot.worker) end
   end
 end
 
@@ -96,8 +97,8 @@ end
 ---@param loop table what require "luv" returns
 function WorkerPool:unregisterRead(loop)
   local engine = engineOf(self, 2)
-  if not engine.listen then return end
-  engine.listen = nil
+  if not engine.staff.listen then return end
+  engine.staff.listen = nil
   for _, slot in ipairs(engine.slots) do
     if slot.worker and core.isOpen(slot.worker) then slot.worker:unregisterRead(loop) end
   end
@@ -110,10 +111,11 @@ end
 function WorkerPool:waitUntilReady(timeout)
   local engine = engineOf(self, 2)
   waiting.checkTimeout(timeout, "waitUntilReady", 1, 2)
-  local deaths = engine.restarts
+  local staff = engine.staff
+  local deaths = staff.restarts
   local function failure()
-    local last = engine.deaths[engine.deaths.last]
-    return engine.suspended or engine.restarts > deaths and last
+    local last = staff.deaths[staff.deaths.last]
+    return staff.suspended or staff.restarts > deaths and last
       and last.kind == "bootstrap" and last or nil
   end
   local function isDone()
@@ -163,7 +165,7 @@ function WorkerPool:request(value, options)
   local timeout = checkRequestTimeout(options, 2)
   if value == nil then error("bad argument #1 to 'request' (a value expected, got nil)", 2) end
   waiting.check(2)
-  if engine.suspended then poolWait.turn(engine) end -- it may be time for the next try
+  if engine.staff.suspended then poolWait.turn(engine) end -- it may be time for the next try
   local job, err = engine:submit(value, timeout, function() poolWait.check(engine) end)
   if not job then return nil, err end
   local _ <close> = setmetatable({}, { __close = function()
@@ -244,7 +246,7 @@ local function endWorkers(engine, deadline, mode)
     workers[#workers + 1] = slot.worker
     if slot.successor then workers[#workers + 1] = slot.successor.worker end
   end
-  for worker in pairs(engine.leaving) do workers[#workers + 1] = worker end
+  for worker in pairs(engine.staff.leaving) do workers[#workers + 1] = worker end
   for _, worker in ipairs(workers) do
     if core.isOpen(worker) then channelModule.closeAtOnce(worker) end
   end
@@ -268,12 +270,12 @@ function WorkerPool:close(timeout)
   local function closed()
     return core.newError { kind = "cancelled", message = "the pool was closed" }
   end
-  engine:cancelQueued(closed)
+  engine:endQueued(closed)
   poolWait.until_(engine, function() return engine:runningCount() == 0 end,
     math.max(0, deadline - core.now()), 2)
   engine.closing = true
   engine:cancelRunning(closed)
-  if engine.loopTimer then engine.loopTimer.stop() end
+  poolWait.detach(engine)
   endWorkers(engine, deadline, mode)
   return true
 end
@@ -330,13 +332,10 @@ end
 local function new(options, start, channelOptions)
   local engine = Engine.new(options, start, encoderFor(channelOptions))
   engine.stopTimeout = channelOptions.stopTimeout
-  engine.heard, engine.waiters, engine.leaving = 0, {}, {}
-  function engine.discard(worker)
-    channelModule.closeAtOnce(worker)
-    engine.leaving[worker] = true
-  end
+  engine.heard = 0
+  poolWait.attach(engine)
   local pool = setmetatable({ [ENGINE] = engine }, metatable)
-  engine:startAll()
+  engine.staff:startAll()
   return pool
 end
 

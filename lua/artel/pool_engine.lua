@@ -4,32 +4,32 @@
 
 local core = require "artel.core"
 local Deadlines = require "artel.deadlines"
-local dispatch = require "artel.dispatch"
+local errorWith = require "artel.error_with"
 local Percentiles = require "artel.percentiles"
 local Queue = require "artel.queue"
 local scheduler = require "artel.scheduler"
 local Slot = require "artel.pool_slot"
+local Staff = require "artel.pool_staff"
 local waiting = require "artel.waiting"
 
 ---@class artel.PoolEngine
 ---@field slots artel.PoolSlot[]
+---@field staff artel.PoolStaff who puts workers into the slots
 ---@field queue artel.Queue of jobs; ended ones are skipped
 ---@field queued integer jobs in it that have not ended
 ---@field queuedBytes integer
 ---@field deadlines artel.Deadlines
----@field suspended artel.Error? why no worker is started any more, but one now and then
----@field everReady boolean
 ---@field closing boolean?
----@field deaths artel.Queue of errors for receiveMessage()
 local Engine = {}
 Engine.__index = Engine
 
+---@param options table as poolOptions.pool() answers them
 ---@param start fun(): artel.Worker?, artel.Error? starts a worker
+---@param encode fun(value: any): string?, artel.Error? makes the bytes of a request
 function Engine.new(options, start, encode)
   local engine = setmetatable({
-    options = options, start = start, encode = encode, slots = {}, queue = Queue.new(), queued = 0,
-    queuedBytes = 0, deadlines = Deadlines.new(), everReady = false, deaths = Queue.new(),
-    births = {}, finished = 0, failed = 0, restarts = 0, turn = 0,
+    options = options, encode = encode, slots = {}, queue = Queue.new(), queued = 0,
+    queuedBytes = 0, deadlines = Deadlines.new(), finished = 0, failed = 0, turn = 0,
     waitTimes = Percentiles.new(), runTimes = Percentiles.new(),
   }, Engine)
   engine.assignWaiter = { callback = function()
@@ -37,15 +37,8 @@ function Engine.new(options, start, encode)
     engine:assign()
   end }
   for index = 1, options.workers do engine.slots[index] = Slot.new(engine, index) end
+  engine.staff = Staff.new(engine, start)
   return engine
-end
-
---- A copy of an error, with more fields: each request has its own.
-local function errorWith(err, fields)
-  local copy = {}
-  for name, value in pairs(err) do copy[name] = value end
-  for name, value in pairs(fields) do copy[name] = value end
-  return core.newError(copy)
 end
 
 -- ---- the end of a job ----
@@ -73,14 +66,15 @@ local function enqueue(engine, job, first)
 end
 
 --- Ends everything that waits in the queue.
-local function failQueued(engine, err)
-  local job = engine.queue:pop()
+---@param makeError fun(): artel.Error
+function Engine:endQueued(makeError)
+  local job = self.queue:pop()
   while job do
     if job.isQueued then
-      leaveQueue(engine, job)
-      finish(engine, job, nil, errorWith(err, { phase = "queued" }))
+      leaveQueue(self, job)
+      finish(self, job, nil, makeError())
     end
-    job = engine.queue:pop()
+    job = self.queue:pop()
   end
 end
 
@@ -109,11 +103,33 @@ end
 
 local checkRunning
 
+-- Behind a request that runs for so long (seconds) others do not stay: they are as old as what
+-- is given to other workers meanwhile, or older.
+local LONG_RUN = 0.05
+
+--- Takes back what waits behind a request that runs for long.
+local function freeFollowers(engine, slot, worker, served)
+  slot.freeEntry = nil
+  if slot.worker ~= worker or slot.inFlight < 2 then return end
+  if slot.served == served then
+    slot.depth = 1
+    for _, job in ipairs(slot:takeBack(slot.inFlight - 1)) do enqueue(engine, job, true) end
+  else
+    engine:watchFollowers(slot)
+  end
+end
+
+function Engine:watchFollowers(slot)
+  if slot.freeEntry or slot.inFlight < 2 then return end
+  slot.freeEntry = self.deadlines:add(LONG_RUN, freeFollowers, self, slot, slot.worker, slot.served)
+end
+
 local function give(engine, slot, job)
   leaveQueue(engine, job)
   local sent, err = slot:send(job)
   if not sent then return finish(engine, job, nil, err) end
   engine.touched[slot] = true
+  engine:watchFollowers(slot)
   if not job.wasSent then
     job.wasSent = true
     engine.waitTimes:add(job.sentAt - job.queuedAt)
@@ -134,7 +150,7 @@ local function balance(engine)
     end
   end
   if not idle or not busiest then return false end
-  local moved = busiest:giveUpHalf()
+  local moved = busiest:takeBack(busiest.inFlight // 2)
   for i = 1, #moved do enqueue(engine, moved[i], true) end
   return #moved > 0
 end
@@ -165,7 +181,7 @@ function Engine:assign()
     end
   end
   self.assigning = false
-  self:renew()
+  self.staff:renew()
 end
 
 -- ---- answers, time-outs, cancelling ----
@@ -179,6 +195,7 @@ local function lost(engine, job, err)
   if job.runEntry then Deadlines.cancel(job.runEntry) end
   if begun then job.attempts = job.attempts + 1 end
   if begun and job.attempts > engine.options.retries or engine.closing then
+    engine.staff:judge(err)
     local more = { attempts = job.attempts, phase = begun and "running" or "queued" }
     if job.attempts > 1 then
       more.message = ("%s; the request was tried %d times"):format(err.message, job.attempts)
@@ -206,6 +223,9 @@ local function onAnswer(job)
   engine:assignSoon()
 end
 
+-- Seconds between two looks at a request that has not begun.
+local SHORTEST = 0.001
+
 --- Ends a job whose handler may go on: it is told, and killed with its worker after the grace.
 local function giveUp(engine, job, err)
   local slot = job.slot
@@ -220,23 +240,19 @@ local function giveUp(engine, job, err)
   end)
 end
 
---- A job's running time is over, if it has begun at all.
+--- A job's running time is over, if it has begun at all. One that has not can run out of it
+--- no sooner than after the same time again.
 function checkRunning(engine, job, slot, id)
   if job.ended or job.done or job.slot ~= slot or job.id ~= id then return end
   local state, begun = core.claimState(slot.worker, id)
   if state == "queued" and slot:standsStill(job) then
     return giveUp(engine, job, core.newError { kind = "timeout", phase = "queued",
       message = ("the worker did nothing at all for %g s"):format(job.timeout) })
-  elseif state == "queued" then -- it waits behind a slow one: somebody else may take it
-    if slot:recall(job) then
-      enqueue(engine, job, true)
-      return engine:assign()
-    end
-    begun = core.now()
   end
   -- The worker wrote it: one that lies about it shall not gain time.
   begun = math.max(job.sentAt, math.min(begun or job.sentAt, core.now()))
-  local left = begun + job.timeout - core.now()
+  local left = state == "queued" and math.max(job.timeout, SHORTEST)
+    or begun + job.timeout - core.now()
   if left > 0 then
     job.runEntry = engine.deadlines:add(left, checkRunning, engine, job, slot, id)
     return
@@ -273,7 +289,8 @@ end
 function Engine:submit(value, timeout, onEnd, isMap)
   local bytes, err = self.encode(value)
   if not bytes then return nil, err end
-  if self.suspended then return nil, errorWith(self.suspended, { phase = "queued" }) end
+  local suspended = self.staff.suspended
+  if suspended then return nil, errorWith(suspended, { phase = "queued" }) end
   local options = self.options
   if not isMap and (self:waitingCount() >= options.maxQueue
       or self.queuedBytes + #bytes > options.maxQueueBytes and self.queued > 0) then
@@ -288,16 +305,6 @@ function Engine:submit(value, timeout, onEnd, isMap)
     job.queueEntry = self.deadlines:add(options.queueTimeout, queueTimedOut, self, job)
   end
   return job
-end
-
---- Ends what has not been sent.
----@param makeError fun(): artel.Error
-function Engine:cancelQueued(makeError)
-  local job = self.queue:pop()
-  while job do
-    if job.isQueued then self:cancel(job, makeError()) end
-    job = self.queue:pop()
-  end
 end
 
 --- Ends what is in flight; its workers are about to be ended too.
@@ -331,149 +338,6 @@ function Engine:waitingCount()
     end
   end
   return count
-end
-
--- ---- the life of workers ----
-
-local function recordBirthDeath(engine)
-  local now, within = core.now(), engine.options.restartLimit.within
-  local kept = {}
-  for _, at in ipairs(engine.births) do
-    if now - at < within then kept[#kept + 1] = at end
-  end
-  kept[#kept + 1] = now
-  engine.births = kept
-  return #kept > engine.options.restartLimit.count
-end
-
-local function asBootstrap(err)
-  if err.kind == "bootstrap" or err.kind == "disabled" then return err end
-  return errorWith(err,
-    { kind = "bootstrap", message = "a worker could not start: " .. err.message })
-end
-
-local startSlot
-
-local function scheduleStart(engine, slot)
-  if engine.closing or slot.startEntry then return end
-  if engine.suspended and engine.suspendedSlot ~= slot then return end
-  local delay = slot:backoff()
-  if delay == 0 then return startSlot(engine, slot) end
-  slot.startEntry = engine.deadlines:add(delay, function()
-    slot.startEntry = nil
-    if not engine.suspended or engine.suspendedSlot == slot then startSlot(engine, slot) end
-  end)
-end
-
---- How many processes the kernel has killed for want of memory, where it tells.
-local function memoryKills()
-  local file = io.open "/proc/vmstat"
-  if not file then return nil end
-  local kills = tonumber(file:read("a"):match "oom_kill (%d+)")
-  file:close()
-  return kills
-end
-
-local function died(engine, slot, err)
-  local bornDead = not slot.isReady
-  if slot:wasHealthy() then slot.failures = 0 end
-  slot.isReady = false
-  if engine.closing then return end
-  if err.signal == "SIGKILL" and engine.memoryKills then
-    local kills = memoryKills() or 0
-    err.outOfMemory = kills > engine.memoryKills or nil
-    engine.memoryKills = kills
-  end
-  engine.restarts = engine.restarts + 1
-  engine.deaths:push(errorWith(err, { worker = slot.worker }))
-  if engine.deaths:length() > #engine.slots then engine.deaths:pop() end
-  if bornDead then
-    local tooMany = recordBirthDeath(engine)
-    if tooMany and not engine.suspended then
-      engine.suspended, engine.suspendedSlot = asBootstrap(err), slot
-    elseif engine.suspended then
-      engine.suspended = asBootstrap(err)
-    end
-    if engine.suspended or not engine.everReady then failQueued(engine, asBootstrap(err)) end
-  end
-  scheduleStart(engine, slot)
-  if engine.options.onWorkerExit then engine.options.onWorkerExit(slot.index, err) end
-end
-
-local function becameReady(engine, slot)
-  slot.isReady, engine.everReady = true, true
-  if engine.suspended then
-    engine.suspended, engine.suspendedSlot, engine.births = nil, nil, {}
-    for _, other in ipairs(engine.slots) do
-      if not other:isAlive() and not other.startEntry then startSlot(engine, other) end
-    end
-  end
-end
-
---- Calls back when the worker is ready, and when its channel has ended.
-local function watch(engine, worker, onReady, onEnd)
-  local state = dispatch.stateOf(worker)
-  state.readyWaiter = { next = state.readyWaiter, callback = function(waiter)
-    if not waiter.err then
-      onReady()
-      engine:assign()
-    end
-  end }
-  state.onEnd = { callback = function()
-    onEnd(state.ended)
-    engine:assign()
-  end }
-  if engine.usesLoop then waiting.update(worker) end
-end
-
-function startSlot(engine, slot)
-  if slot.worker and core.isOpen(slot.worker) then
-    engine.discard(slot.worker)
-  end
-  local worker, err = engine.start()
-  if not worker then return died(engine, slot, err) end
-  slot:occupy(worker)
-  if engine.listen then engine.listen(worker) end
-  watch(engine, worker, function() becameReady(engine, slot) end,
-    function(reason)
-      if slot.worker == worker then died(engine, slot, reason) end
-    end)
-end
-
---- Starts the workers of a new pool.
-function Engine:startAll()
-  self.memoryKills = memoryKills()
-  for _, slot in ipairs(self.slots) do scheduler.run(startSlot, self, slot) end
-end
-
---- Recycles workers that have served enough: the next one is started ahead, and takes over
---- when it is ready and nothing is in flight at the old one.
-function Engine:renew()
-  local most = self.options.maxRequestsPerWorker
-  if not most or self.closing then return end
-  for _, slot in ipairs(self.slots) do
-    local successor = slot.successor
-    if slot.isReady and not successor and slot.sent >= most - math.max(1, most // 4) then
-      local worker = self.start()
-      if worker then
-        successor = { worker = worker }
-        slot.successor = successor
-        watch(self, worker, function() successor.isReady = true end, function(err)
-          if slot.successor == successor then slot.successor = nil end
-          if slot.worker == worker then died(self, slot, err) end
-        end)
-      end
-    end
-    if successor and successor.isReady and slot.sent >= most and slot.inFlight == 0 then
-      local old = slot.worker
-      slot.successor = nil
-      slot:occupy(successor.worker)
-      slot.isReady = true
-      if self.listen then self.listen(successor.worker) end
-      self.discard(old)
-      self:assign()
-    end
-  end
 end
 
 return Engine

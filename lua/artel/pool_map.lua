@@ -37,9 +37,20 @@ function Run:ended(index, value, err)
   self.onAnswer(self, index, value, err)
 end
 
+--- Whether another item may be taken ahead. One always may, however large.
+function Run:hasRoom()
+  return self.open < self.window
+    and (self.open == 0 or self.engine.queuedBytes < self.engine.options.maxQueueBytes)
+end
+
+--- Whether so much has ended that it is time to take more: many at once cost less.
+function Run:isHungry()
+  return not self.isExhausted and self.open <= self.window // 2 and self:hasRoom()
+end
+
 --- Takes items up to the window. Runs the caller's iterator, so only where the caller runs.
 function Run:feed()
-  while not self.isExhausted and not self.stopped and self.open < self.window do
+  while not self.isExhausted and not self.stopped and self:hasRoom() do
     local item = self.nextItem()
     if item == nil then
       self.isExhausted = true
@@ -82,8 +93,7 @@ function Run:goOn(isEnough, level)
   repeat
     self:feed()
     poolWait.until_(self.engine, function()
-      return self:isFinished() or isEnough()
-        or not self.isExhausted and self.open <= self.window // 2
+      return self:isFinished() or isEnough() or self:isHungry()
         or watchesProgress and self.done > reported
     end, nil, level + 1)
     if watchesProgress and self.done > reported then

@@ -47,20 +47,35 @@ function Slot.new(pool, index)
     jobs = {}, depth = 1, served = 0, sent = 0 }, Slot)
 end
 
---- Puts a worker that has been started, or is ready, into the slot.
-function Slot:occupy(worker)
-  self.worker = worker
+--- Puts a worker into the slot.
+function Slot:occupy(worker, isReady)
+  self.worker, self.isReady = worker, isReady
   self.guard = setmetatable({ slot = self, worker = worker }, guardClass)
-  self.isReady, self.inFlight, self.jobs = false, 0, {}
+  self.inFlight, self.jobs = 0, {}
   self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0
   self.since = core.now()
 end
 
---- Whether the worker may get another request now.
-function Slot:hasRoom()
-  local most = self.pool.options.maxRequestsPerWorker
-  return self.isReady and self.inFlight < self.depth and (not most or self.sent < most)
+--- Notes that the worker has gone.
+---@return boolean wasReady
+function Slot:vacate()
+  local wasReady = self.isReady
+  if self.served > 0
+      or wasReady and core.now() - self.since >= self.pool.options.restartLimit.within then
+    self.failures = 0 -- it had a healthy life
+  end
+  self.isReady, self.served = false, 0
+  return wasReady
 end
+
+--- Whether the worker is one that gets requests.
+function Slot:isServing()
+  local most = self.pool.options.maxRequestsPerWorker
+  return self.isReady and (not most or self.sent < most)
+end
+
+--- Whether the worker may get another request now.
+function Slot:hasRoom() return self.inFlight < self.depth and self:isServing() end
 
 --- The next id whose claim word is free.
 local function nextId(slot)
@@ -96,7 +111,7 @@ end
 
 --- Learns from a request how many may be in flight.
 function Slot:learn(job)
-  self.served, self.failures = self.served + 1, 0
+  self.served = self.served + 1
   local run = core.claimRunTime(self.worker, job.id)
   if run <= 0 then return nil end
   local average = self.averageRun or run
@@ -137,9 +152,11 @@ function Slot:tellCancelled(job)
   end
 end
 
---- Half of the requests that have not begun, taken back, the newest first.
-function Slot:giveUpHalf()
-  local ids, most = {}, self.inFlight // 2
+--- Takes back requests that have not begun, the newest first.
+---@param most integer
+---@return table[] jobs
+function Slot:takeBack(most)
+  local ids = {}
   for id in pairs(self.jobs) do ids[#ids + 1] = id end
   table.sort(ids, function(a, b) return a > b end)
   local taken = {}
@@ -149,12 +166,6 @@ function Slot:giveUpHalf()
     if not job.givenUp and self:recall(job) then taken[#taken + 1] = job end
   end
   return taken
-end
-
---- Whether the life of the worker that has now ended counts as healthy.
-function Slot:wasHealthy()
-  return self.served > 0
-    or self.isReady and core.now() - self.since >= self.pool.options.restartLimit.within
 end
 
 --- How long the next start is put off, seconds.

@@ -31,11 +31,11 @@ function poolStatus.of(engine)
     WorkerCounter.new("queued", engine.queued, nil, 0),
     WorkerCounter.new("done", engine.finished, "c", 0),
     WorkerCounter.new("failed", engine.failed, "c", 0),
-    WorkerCounter.new("restarts", engine.restarts, "c", 0),
+    WorkerCounter.new("restarts", engine.staff.restarts, "c", 0),
   }
   addTimes(counters, "waiting", engine.waitTimes)
   addTimes(counters, "running", engine.runTimes)
-  local text = engine.suspended and "suspended: " .. engine.suspended.message
+  local text = engine.staff.suspended and "suspended: " .. engine.staff.suspended.message
     or ("%d of %d workers busy, %d requests queued"):format(busy, size, engine.queued)
   return WorkerStatus.new(text, counters)
 end

@@ -4,22 +4,11 @@
 
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
-local processEnd = require "artel.process_end"
 local scheduler = require "artel.scheduler"
 local select = require "artel.select"
 local waiting = require "artel.waiting"
 
 local poolWait = {}
-
---- Reaps workers that were let go and have ended.
-local function reapLeaving(engine)
-  for worker in pairs(engine.leaving) do
-    if core.processState(worker) ~= "running" then
-      processEnd.release(worker)
-      engine.leaving[worker] = nil
-    end
-  end
-end
 
 local function openWorkers(engine)
   local workers = {}
@@ -33,8 +22,6 @@ local function openWorkers(engine)
   return workers
 end
 
-poolWait.openWorkers = openWorkers
-
 --- Takes in what has come, sends what can be sent, does what is due.
 local function turn(engine)
   for _, worker in ipairs(openWorkers(engine)) do
@@ -45,14 +32,17 @@ local function turn(engine)
   end
   engine.deadlines:run()
   engine:assign()
-  reapLeaving(engine)
+  engine.staff:reapLeaving()
 end
 
 --- One turn now, for calls that do not wait.
-function poolWait.turn(engine) scheduler.run(turn, engine) end
+function poolWait.turn(engine)
+  scheduler.run(turn, engine)
+  engine.staff:tellExits()
+end
 
 local function block(engine, isDone, deadline)
-  scheduler.run(turn, engine)
+  poolWait.turn(engine)
   while not isDone() do
     local left = deadline and deadline - core.now()
     if left and left <= 0 then return false end
@@ -64,23 +54,43 @@ local function block(engine, isDone, deadline)
     else
       core.waitMany(workers, left)
     end
-    scheduler.run(turn, engine)
+    poolWait.turn(engine)
   end
   return true
 end
 
---- Makes the loop call back when the pool's next deadline is due, while anybody waits.
-local function arm(engine)
+local arm
+
+--- The loop's timer. Without anybody who waits it holds no dropped pool, nor the loop.
+local function newTimer(engine, due)
+  local isBackground = next(engine.waiters) == nil
+  local holder = setmetatable({ engine = engine }, isBackground and { __mode = "v" } or nil)
+  return scheduler.loop().after(due, function()
+    local owner = holder.engine
+    if not owner then return end
+    owner.loopTimer = nil
+    scheduler.run(turn, owner)
+    arm(owner)
+  end, isBackground)
+end
+
+--- Makes the loop call back when the pool's next deadline is due.
+function arm(engine)
   if engine.loopTimer then engine.loopTimer.stop() end
   engine.loopTimer = nil
-  local due = next(engine.waiters) and engine.deadlines:left()
-  if not due then return end
-  engine.loopTimer = scheduler.loop().after(due, function()
-    engine.loopTimer = nil
-    scheduler.run(turn, engine)
-    arm(engine)
-  end)
+  if engine.closing or not engine.usesLoop then return end
+  local due = engine.deadlines:left()
+  if due then engine.loopTimer = newTimer(engine, due) end
 end
+
+--- Prepares a pool for those who will wait for it.
+function poolWait.attach(engine)
+  engine.waiters = {}
+  function engine.deadlines.onEarlier() arm(engine) end
+end
+
+--- The pool is closing.
+function poolWait.detach(engine) arm(engine) end
 
 --- Wakes the coroutines whose condition holds now. Called whenever something has ended.
 function poolWait.check(engine)

@@ -1,0 +1,234 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The workers of a pool: when each is started, what its death leads to, and when it has served
+-- enough.
+
+local channelModule = require "artel.channel"
+local core = require "artel.core"
+local dispatch = require "artel.dispatch"
+local errorWith = require "artel.error_with"
+local processEnd = require "artel.process_end"
+local Queue = require "artel.queue"
+local scheduler = require "artel.scheduler"
+local task = require "artel.task"
+local waiting = require "artel.waiting"
+
+---@class artel.PoolStaff
+---@field engine artel.PoolEngine
+---@field startWorker fun(): artel.Worker?, artel.Error?
+---@field suspended artel.Error? why no worker is started any more, but one now and then
+---@field suspendedSlot artel.PoolSlot? the one whose starts go on
+---@field everReady boolean
+---@field lateBirths number[] when workers have died before they were ready
+---@field restarts integer
+---@field deaths artel.Queue of errors for receiveMessage()
+---@field exits artel.Queue of { index, err }: onWorkerExit is still to be told
+---@field leaving table<artel.Worker, true> let go, and perhaps not ended yet
+---@field listen fun(worker)? makes registerRead hold for a new worker
+---@field memoryKills integer? how many processes the kernel has killed for want of memory
+local Staff = {}
+Staff.__index = Staff
+
+--- How many processes the kernel has killed for want of memory, where it tells.
+local function countMemoryKills()
+  local file = io.open "/proc/vmstat"
+  if not file then return nil end
+  local kills = tonumber(file:read("a"):match "oom_kill (%d+)")
+  file:close()
+  return kills
+end
+
+function Staff.new(engine, startWorker)
+  return setmetatable({ engine = engine, startWorker = startWorker, everReady = false,
+    lateBirths = {}, restarts = 0, deaths = Queue.new(), exits = Queue.new(), leaving = {},
+    memoryKills = countMemoryKills() }, Staff)
+end
+
+-- ---- deaths ----
+
+--- Notes in the report of a death whether the kernel was short of memory.
+function Staff:judge(err)
+  if err.signal ~= "SIGKILL" or err.outOfMemory ~= nil or not self.memoryKills then return end
+  local kills = countMemoryKills()
+  err.outOfMemory = kills > self.memoryKills
+  self.memoryKills = kills
+end
+
+--- Tells those who want to know of deaths. A script that blocks tells onWorkerExit when it has
+--- come out of our tables (tellExits); on a loop it has a coroutine of its own.
+local function tell(staff, slot, worker, err)
+  staff.restarts = staff.restarts + 1
+  staff.deaths:push(errorWith(err, { worker = worker }))
+  if staff.deaths:length() > #staff.engine.slots then staff.deaths:pop() end
+  local listener = staff.engine.options.onWorkerExit
+  if not listener then return end
+  if core.waitMode() == "block" then
+    staff.exits:push { slot.index, err }
+  else
+    task.async(listener, slot.index, err)
+  end
+end
+
+--- Calls onWorkerExit for what has happened since the last time.
+function Staff:tellExits()
+  local exit = self.exits:pop()
+  while exit do
+    self.engine.options.onWorkerExit(table.unpack(exit))
+    exit = self.exits:pop()
+  end
+end
+
+local function asBootstrap(err)
+  if err.kind == "bootstrap" or err.kind == "disabled" then return err end
+  return errorWith(err,
+    { kind = "bootstrap", message = "a worker could not start: " .. err.message })
+end
+
+--- Whether too many have died before they were ready.
+local function countLateBirth(staff)
+  local now, limit = core.now(), staff.engine.options.restartLimit
+  local kept = {}
+  for _, at in ipairs(staff.lateBirths) do
+    if now - at < limit.within then kept[#kept + 1] = at end
+  end
+  kept[#kept + 1] = now
+  staff.lateBirths = kept
+  return #kept > limit.count
+end
+
+--- A worker has died before it was ready.
+local function diedAtBirth(staff, slot, err)
+  local tooMany = countLateBirth(staff)
+  local report = asBootstrap(err)
+  if tooMany and not staff.suspended then staff.suspendedSlot = slot end
+  if tooMany or staff.suspended then staff.suspended = report end
+  if staff.suspended or not staff.everReady then
+    staff.engine:endQueued(function() return errorWith(report, { phase = "queued" }) end)
+  end
+end
+
+-- ---- starts ----
+
+--- Lets go of a worker, which then ends by itself.
+local function discard(staff, worker)
+  channelModule.closeAtOnce(worker)
+  staff.leaving[worker] = true
+end
+
+--- Reaps those that were let go and have ended.
+function Staff:reapLeaving()
+  for worker in pairs(self.leaving) do
+    if core.processState(worker) ~= "running" then
+      processEnd.release(worker)
+      self.leaving[worker] = nil
+    end
+  end
+end
+
+local cameUp, hasEnded, bury
+
+--- Starts a worker, for a slot or as the successor of who is there.
+local function start(staff, slot)
+  local worker, err = staff.startWorker()
+  if not worker then return nil, err end
+  local engine, state = staff.engine, dispatch.stateOf(worker)
+  state.readyWaiter = { next = state.readyWaiter, callback = function(waiter)
+    if not waiter.err then cameUp(staff, slot, worker) end
+    engine:assign()
+  end }
+  state.onEnd = { callback = function()
+    if not engine.closing then hasEnded(staff, slot, worker, state.ended) end
+    engine:assign()
+  end }
+  if engine.usesLoop then waiting.update(worker) end
+  return worker
+end
+
+--- Puts into a slot who was started ahead, or else somebody new.
+local function fill(staff, slot)
+  local successor, err = slot.successor, nil
+  local worker = successor and successor.worker
+  if not worker then worker, err = start(staff, slot) end
+  if not worker then return bury(staff, slot, nil, err, false) end
+  if slot.worker and core.isOpen(slot.worker) then discard(staff, slot.worker) end
+  slot:occupy(worker, successor ~= nil and successor.isReady)
+  slot.successor = nil
+  if staff.listen then staff.listen(worker) end
+end
+
+--- Starts the workers of a new pool.
+function Staff:startAll()
+  for _, slot in ipairs(self.engine.slots) do scheduler.run(fill, self, slot) end
+end
+
+local function mayStart(staff, slot) return not staff.suspended or staff.suspendedSlot == slot end
+
+--- Fills a slot after the time that its failures ask for. A successor that did not come up is
+--- renew()'s to start again, after the same time.
+local function scheduleStart(staff, slot)
+  if slot.startEntry or not mayStart(staff, slot) then return end
+  local delay = slot:backoff()
+  if delay == 0 and not slot:isAlive() then return fill(staff, slot) end
+  slot.startEntry = staff.engine.deadlines:add(delay, function()
+    slot.startEntry = nil
+    if not slot:isAlive() and mayStart(staff, slot) then fill(staff, slot) end
+  end)
+end
+
+function cameUp(staff, slot, worker)
+  if slot.worker == worker then
+    slot.isReady = true
+  elseif slot.successor then
+    slot.successor.isReady = true
+  end
+  staff.everReady = true
+  if not staff.suspended then return end
+  staff.suspended, staff.suspendedSlot, staff.lateBirths = nil, nil, {}
+  for _, other in ipairs(staff.engine.slots) do
+    if not other:isAlive() and not other.startEntry then fill(staff, other) end
+  end
+end
+
+--- A worker has died, or could not even be started.
+---@param worker artel.Worker?
+---@param wasReady boolean
+function bury(staff, slot, worker, err, wasReady)
+  staff:judge(err)
+  if not wasReady and not slot:isServing() then diedAtBirth(staff, slot, err) end
+  scheduleStart(staff, slot)
+  tell(staff, slot, worker, err)
+end
+
+function hasEnded(staff, slot, worker, err)
+  local successor = slot.successor
+  if slot.worker == worker then
+    bury(staff, slot, worker, err, slot:vacate())
+  elseif successor and successor.worker == worker then
+    slot.successor = nil
+    bury(staff, slot, worker, err, successor.isReady)
+  end
+end
+
+--- Recycles workers that have served enough: the next one is started ahead, and takes over
+--- when it is ready and nothing is in flight at the old one.
+function Staff:renew()
+  local most = self.engine.options.maxRequestsPerWorker
+  if not most or self.engine.closing then return end
+  local ahead = math.max(1, most // 4)
+  for _, slot in ipairs(self.engine.slots) do
+    local successor = slot.successor
+    if slot.isReady and not successor and slot.sent >= most - ahead and not slot.startEntry
+        and mayStart(self, slot) then
+      local worker, err = start(self, slot)
+      if worker then
+        slot.successor = { worker = worker, isReady = false }
+      else
+        bury(self, slot, nil, err, false)
+      end
+    elseif successor and successor.isReady and not slot:isServing() and slot.inFlight == 0 then
+      fill(self, slot)
+      self.engine:assign()
+    end
+  end
+end
+
+return Staff

@@ -1,0 +1,278 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What hurt the users of other pools: every request ends exactly once, and its outcome tells
+-- what happened, at whatever moment a worker dies and whatever a handler answers.
+
+local artel = require "artel"
+local core = require "artel.core"
+local helper = require "spec.helper"
+
+local TIMEOUT = helper.TIMEOUT
+
+-- Computes until the file is there; a handler that computes lets no other one begin.
+local HELPERS = [[
+  local function exists(path)
+    local file = io.open(path)
+    if file then file:close() end
+    return file ~= nil
+  end
+  local function computeUntil(path) while not exists(path) do end end
+  local function killMe() require "luv".kill(require "luv".os_getpid(), "sigkill") end
+]]
+
+--- A pool whose onRequest(_, request) is the text.
+local function pool(body, count, options, profile)
+  profile = profile or {}
+  if not (options and options.captureOutput) then profile.outputPath = "/dev/null" end
+  profile.stage1Parts = { "helpers = function() " .. HELPERS
+    .. " return exists, computeUntil, killMe end" }
+  return artel.WorkerFactory.new(profile):createWorkerPoolWithExpression(([[(function()
+    local exists, computeUntil, killMe = helpers()
+    return { onRequest = function(_, request) %s end }
+  end)()]]):format(body), count, options)
+end
+
+local function status(workers)
+  local values = {}
+  for _, counter in ipairs(workers:getStatus():getCounters()) do
+    values[counter:getName()] = counter:getValue()
+  end
+  return values
+end
+
+--- Starts a request of its own for each value; all of them are sent to one worker at once.
+local function ask(workers, ...)
+  assert.is_true(workers:waitUntilReady(TIMEOUT))
+  workers:engine().slots[1].depth = select("#", ...)
+  local tasks = {}
+  for i, value in ipairs { ... } do
+    tasks[i] = artel.async(function() return workers:request(value) end)
+  end
+  assert.equal(0, status(workers).queued)
+  return tasks
+end
+
+--- The outcome of a task: response, err.
+local function outcome(task) return task:await(TIMEOUT) end
+
+local function waitForDeath(pid)
+  helper.eventually(function() return not helper.isAlive(pid) end)
+end
+
+describe("one outcome for each request, when its worker dies", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("before the request has begun, is that of another worker, and no retry #valgrind", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = pool(([[
+      if request == "crash" then computeUntil(%q) os.exit(4) end
+      return request]]):format(gate), 1)
+    local tasks = ask(workers, "crash", "innocent", "another")
+    helper.write(gate, "")
+    local response, err = outcome(tasks[1])
+    assert.is_nil(response)
+    assert.same({ "closed", 4, 1, "running" }, { err.kind, err.exitCode, err.attempts, err.phase })
+    assert.equal("innocent", outcome(tasks[2]))
+    assert.equal("another", outcome(tasks[3]))
+    local counts = status(workers)
+    assert.same({ 2, 1, 1 }, { counts.done, counts.failed, counts.restarts })
+  end)
+
+  it("after the reply was written, is the response", function()
+    local workers <close> = artel.WorkerFactory.new { outputPath = "/dev/null" }
+      :createWorkerPoolWithExpression([[{ run = function(_, channel)
+        local request, reply = channel:receiveRequest()
+        if request == nil then return end
+        reply(request)
+        if request == "last words" then
+          require "luv".kill(require "luv".os_getpid(), "sigkill")
+        end
+        channel:receiveMessage()
+      end }]], 1)
+    local before = workers[1]:getProcessId()
+    local tasks = ask(workers, "last words")
+    waitForDeath(before) -- nothing is read meanwhile
+    assert.equal("last words", outcome(tasks[1]))
+    assert.equal("to the next", workers:request "to the next")
+    local counts = status(workers)
+    assert.same({ 2, 0, 1 }, { counts.done, counts.failed, counts.restarts })
+  end)
+
+  it("while a large reply is on its way, tells the signal", function()
+    local workers <close> = pool([[
+      if request == "large" then return ("x"):rep(64 << 20) end
+      return request]], 1)
+    local tasks = ask(workers, "large")
+    local worker = workers[1]
+    helper.eventually(function() return core.claimState(worker, 1) == "done" end)
+    worker:kill "KILL" -- nothing was read meanwhile, so most of the reply has stayed there
+    waitForDeath(worker:getProcessId())
+    local response, err = outcome(tasks[1])
+    assert.is_nil(response)
+    assert.same({ "closed", "SIGKILL", 1 }, { err.kind, err.signal, err.attempts })
+    assert.equal(64 << 20, #workers:request "large")
+  end)
+
+  it("while a large request is on its way, is that of another worker", function()
+    local workers <close> = artel.WorkerFactory.new { outputPath = "/dev/null" }
+      :createWorkerPoolWithExpression([[{ run = function(_, channel)
+        if channel:receiveMessage(0.001) then return end -- so that it reads no further
+        local request, reply = channel:receiveRequest()
+        if request then reply(#request) end
+      end }]], 1)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local before = workers[1]
+    before:sendMessage "end"
+    local task = artel.async(function() return workers:request(("x"):rep(32 << 20)) end)
+    assert.equal(32 << 20, outcome(task))
+    assert.is_false(before:isRunning())
+    assert.equal(1, status(workers).done)
+  end)
+
+  it("before it is ready, is that of a worker that comes up", function()
+    local folder <close> = helper.folder()
+    local broken = folder.path .. "/broken"
+    local workers <close> = artel.WorkerFactory.new { outputPath = "/dev/null" }
+      :createWorkerPoolWithExpression(([[(function()
+        local file = io.open(%q)
+        if file then os.exit(6) end
+        return { onRequest = function(_, request) return request end }
+      end)()]]):format(broken), 1, { onWorkerExit = function(_, err)
+        if err.exitCode == 6 then os.remove(broken) end
+      end })
+    assert.equal("ready", workers:request "ready")
+    helper.write(broken, "")
+    workers[1]:kill "KILL"
+    assert.equal("waits", workers:request "waits")
+    local counts = status(workers)
+    assert.same({ 2, 0, 2 }, { counts.done, counts.failed, counts.restarts })
+  end)
+end)
+
+describe("one outcome for each request, when its answer cannot be sent", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  local ANSWERS = {
+    { "a function as response", "return { at = { print } }", "encode", "at%[1%]" },
+    { "a function as reason", "return nil, { print }", "remote", "table" },
+    { "an error with a function in it", "error { print }", "remote", "table" },
+    { "an error whose text raises", [[error(setmetatable({ print },
+      { __tostring = function() error "no" end }))]], "remote", "without a text" },
+    { "an error that is nil", "error()", "remote", "nil" },
+    { "a response that is too large", "return ('x'):rep(3000)", "oversize", "more than 2000" },
+    { "a reason that is too large", "return nil, ('x'):rep(3000)", "remote", "xxx" },
+    { "an error that is too large", "error(('x'):rep(3000))", "remote", "xxx" },
+  }
+  for _, case in ipairs(ANSWERS) do
+    local name, body, kind, text = table.unpack(case)
+    for _, encoding in ipairs(helper.ENCODINGS) do
+      it(("is an error of that one: %s, over %s"):format(name, encoding), function()
+        local workers <close> = pool(("if request == 'fine' then return 'fine' end %s")
+          :format(body), 1, nil, { maxMessageSize = 2000, channelFactory = encoding })
+        local tasks = ask(workers, "fine", "bad", "fine")
+        local response, err = outcome(tasks[2])
+        assert.is_nil(response)
+        assert.equal(kind, err.kind)
+        assert.matches(text, tostring(err))
+        assert.is_not_table(err.value)
+        assert.equal("fine", outcome(tasks[1]))
+        assert.equal("fine", outcome(tasks[3]))
+        local counts = status(workers)
+        assert.same({ 2, 1, 0 }, { counts.done, counts.failed, counts.restarts })
+      end)
+    end
+  end
+
+  it("or the request itself is too large, or cannot be encoded", function()
+    local workers <close> = pool("return #request", 1, nil, { maxMessageSize = 2000 })
+    local _, err = workers:request(("x"):rep(3000))
+    assert.equal("oversize", err.kind)
+    assert.matches("3003 bytes, the limit is 2000", tostring(err))
+    _, err = workers:request { job = { print } }
+    assert.equal("encode", err.kind)
+    assert.matches("job%[1%]", tostring(err))
+    assert.equal(1000, workers:request(("x"):rep(1000)))
+  end)
+
+  it("or cannot be decoded by a codec of one's own", function()
+    local folder <close> = helper.folder()
+    helper.write(folder.path .. "/codec.lua", [[return function()
+      return {
+        encode = function(value) return tostring(value) end,
+        decode = function(bytes) if bytes == "worse" then error "bad bytes" end return bytes end,
+      }
+    end]])
+    local path = package.path
+    package.path = folder.path .. "/?.lua;" .. path
+    local workers <close> = pool("return request == 'bad' and 'worse' or request", 1, nil,
+      { channelFactory = { module = "codec" } })
+    local tasks = ask(workers, "bad", "worse", "good")
+    for i, where in ipairs { "response", "request" } do
+      local response, err = outcome(tasks[i])
+      assert.is_nil(response, where)
+      assert.equal("decode", err.kind)
+      assert.matches("bad bytes", tostring(err))
+    end
+    assert.equal("good", outcome(tasks[3]))
+    package.path, package.loaded.codec = path, nil
+  end)
+end)
+
+describe("time of a request", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  -- A worker that comes up when the file is there.
+  local function lateBloomer(path, options)
+    return artel.WorkerFactory.new { outputPath = "/dev/null",
+      stage1Parts = { HELPERS .. ("computeUntil(%q)"):format(path) } }
+      :createWorkerPoolWithExpression("{ onRequest = function(_, request) return request end }",
+        1, options)
+  end
+
+  it("does not run while its worker comes up", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = lateBloomer(gate)
+    helper.await(function()
+      local task = artel.async(function()
+        return workers:request("patient", { timeout = TIMEOUT / 2 })
+      end)
+      local _, err = workers:waitUntilReady(0.05)
+      assert.equal("timeout", err.kind)
+      assert.equal(1, status(workers).queued)
+      helper.write(gate, "")
+      assert.equal("patient", task:await(TIMEOUT))
+    end)
+  end)
+
+  it("has a limit of its own while it is queued, from the beginning", function()
+    local folder <close> = helper.folder()
+    local workers <close> = lateBloomer(folder.path .. "/gate", { queueTimeout = 0.05 })
+    local _, err = workers:request("impatient", { timeout = TIMEOUT })
+    assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+    helper.write(folder.path .. "/gate", "")
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    assert.equal("next", workers:request "next")
+    assert.same({ 1, 1 }, { status(workers).done, status(workers).failed })
+  end)
+
+  it("behind others at a worker counts as queued, not as running", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = pool(([[if request == "slow" then computeUntil(%q) end
+      return request]]):format(gate), 1, { queueTimeout = 0.05 })
+    local tasks = ask(workers, "slow", "follower")
+    local _, err = outcome(tasks[2])
+    assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+    helper.write(gate, "")
+    assert.equal("slow", outcome(tasks[1]))
+  end)
+
+  it("that is none at all ends it, and nothing spins", function()
+    local workers <close> = pool("while request == 'spin' do end return request", 1,
+      { cancelGrace = 0 })
+    local _, err = workers:request("spin", { timeout = 0 })
+    assert.equal("timeout", err.kind)
+    assert.equal("next", workers:request "next")
+  end)
+end)
