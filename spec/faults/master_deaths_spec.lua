@@ -20,7 +20,7 @@ describe("a worker whose master goes away", function()
   -- The worker has the script's output, so the script's run ends when both have ended.
   local KILLED = [[
     local artel, uv = require "artel", require "luv"
-    local worker = artel.WorkerFactory.new { preferredIdentity = arg[2] }
+    local worker = artel.WorkerFactory.new { channelFactory = arg[2], preferredIdentity = arg[3] }
       :createWorkerWithExpression(arg[1])
     assert(worker:receiveMessage())
     print(worker:getProcessId())
@@ -28,16 +28,33 @@ describe("a worker whose master goes away", function()
     uv.kill(uv.os_getpid(), "sigkill") ]]
 
   for what, expression in pairs { busy = BUSY, idle = IDLE } do
-    for _, identity in ipairs { false, "nobody" } do
-      it(("by SIGKILL ends too: %s, %s"):format(what, identity or "as its master"), function()
-        if identity and not isRoot then return pending "only root may become somebody else" end
-        local result = helper.script(KILLED, { arguments = { expression, identity or nil } })
-        assert.equal(9, result.signal)
-        local pid = math.tointeger(result.output:match "^%d+")
-        helper.eventually(function() return not helper.isAlive(pid) end)
-      end)
+    for _, channel in ipairs(helper.CHANNELS) do
+      for _, identity in ipairs { false, "nobody" } do
+        local user = identity or "as its master"
+        it(("by SIGKILL ends too: %s, %s, %s"):format(what, user, channel.over), function()
+          if identity and not isRoot then return pending "only root may become somebody else" end
+          local encoding = channel.options.channelFactory or "msgpack"
+          local result = helper.script(KILLED,
+            { arguments = { expression, encoding, identity or nil } })
+          assert.equal(9, result.signal)
+          local pid = math.tointeger(result.output:match "^%d+")
+          helper.eventually(function() return not helper.isAlive(pid) end)
+        end)
+      end
     end
   end
+
+  it("by SIGKILL ends too though it ignores the signals that it can", function()
+    local result = helper.script(KILLED, { arguments = { helper.raw [[
+      for _, name in ipairs { "sigterm", "sigint", "sighup", "sigpipe" } do
+        require "luv".new_signal():start(name, function() end)
+      end
+      channel:sendMessage(0)
+      while true do end]], "msgpack" } })
+    assert.equal(9, result.signal)
+    local pid = math.tointeger(result.output:match "^%d+")
+    helper.eventually(function() return not helper.isAlive(pid) end)
+  end)
 
   it("finishes what it was sent before it is told #valgrind", function()
     local folder <close> = helper.folder()

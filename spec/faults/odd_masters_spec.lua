@@ -8,10 +8,11 @@ describe("a master in an odd environment", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
   -- Runs a script in what a shell command has prepared.
-  local function through(command, script)
+  local function through(command, script, behind, path)
     local folder <close> = helper.folder()
     helper.write(folder.path .. "/script.lua", script)
-    return program.run({ "sh", "-c", command .. " lua5.4 script.lua" }, { folder = folder.path })
+    command = ("%s lua5.4 %s%s"):format(command, path or "script.lua", behind or "")
+    return program.run({ "sh", "-c", command }, { folder = folder.path })
   end
 
   it("that ignores SIGCHLD is told that a worker has ended, and never hangs", function()
@@ -56,5 +57,104 @@ describe("a master in an odd environment", function()
       print(worker:receiveMessage())
     ]])
     assert.matches("hello\n", result.output)
+  end)
+
+  it("without /proc has dedicated workers and pools", function()
+    local result = through("exec unshare -m sh -c 'mount -t tmpfs none /proc || exit 77; exec", [[
+      local artel = require "artel"
+      local ECHO = "{ onRequest = function(_, request) return request end }"
+      local worker <close> = artel.createWorkerWithExpression(ECHO)
+      local pool <close> = artel.createWorkerPoolWithExpression(ECHO, 2)
+      print(worker:request(1), pool:request(2))
+    ]], "'")
+    if result.code == 77 or result.errors:find "^unshare" then
+      return pending "no file system can be mounted here"
+    end
+    assert.equal("1\t2\n", result.output, result.errors)
+  end)
+
+  it("whose folder was removed has workers", function()
+    local result = through("mkdir gone; cd gone; rmdir ../gone; exec", [[
+      local artel = require "artel"
+      local worker <close> = artel.createWorkerWithExpression(
+        "{ onRequest = function(_, request) return request end }")
+      print(worker:request(1))
+      local ok, err = pcall(artel.connectToSharedWorker, "unix://w.sock", "module")
+      print(ok, tostring(err):match "cannot find the current folder")
+    ]], " ", "../script.lua")
+    assert.equal("1\nfalse\tcannot find the current folder\n", result.output, result.errors)
+  end)
+
+  it("with more environment than the system takes gets an error, and goes on with less", function()
+    local result = helper.script [[
+      local artel, uv = require "artel", require "luv"
+      local ECHO = "{ onRequest = function(_, request) return request end }"
+      for n = 1, 60 do uv.os_setenv("BIG" .. n, ("0123456789abcdef"):rep(6000)) end
+      local worker, err = artel.createWorkerWithExpression(ECHO)
+      print(worker, err.kind, err.errno)
+      for n = 1, 60 do uv.os_unsetenv("BIG" .. n) end
+      worker = artel.createWorkerWithExpression(ECHO)
+      print(worker:request(1))
+      worker:close()
+    ]]
+    assert.equal("nil\tspawn\tE2BIG\n1\n", result.output, result.errors)
+  end)
+
+  it("of several Lua states in as many threads has workers in each", function()
+    local result = helper.script [[
+      local uv = require "luv"
+      local function body(path, cpath)
+        package.path, package.cpath = path, cpath
+        local artel = require "artel"
+        for n = 1, 20 do
+          local worker <close> = assert(artel.createWorkerWithExpression(
+            "{ onRequest = function(_, request) return request end }"))
+          assert(worker:request(n) == n)
+          if n % 5 == 0 then -- one that the reaper, which all states share, takes over
+            artel.createWorkerWithExpression "{ onMessage = print }"
+          end
+        end
+      end
+      local threads = {}
+      for n = 1, 4 do threads[n] = uv.new_thread(body, package.path, package.cpath) end
+      body(package.path, package.cpath)
+      for n = 1, 4 do threads[n]:join() end
+      print "all"
+    ]]
+    assert.equal("all\n", result.output, result.errors)
+  end)
+
+  it("that calls os.exit, wherever, takes its workers with it", function()
+    local PRELUDE = [[
+      local artel, uv = require "artel", require "luv"
+      local factory = artel.WorkerFactory.new { outputPath = "/dev/null", stopTimeout = 0.1 }
+      local pool = factory:createWorkerPoolWithExpression([=[{ onRequest = function(_, n)
+        if n == 0 then while true do end end
+        return n
+      end }]=], 2)
+      local worker = factory:createWorkerWithExpression(
+        "{ onMessage = function(_, message, channel) channel:sendMessage(message) end }")
+      assert(worker:waitUntilReady() and pool:waitUntilReady())
+      print(worker:getProcessId(), pool[1]:getProcessId(), pool[2]:getProcessId())
+      io.stdout:flush()
+    ]]
+    for _, body in ipairs {
+      "worker:registerRead(uv, function() os.exit(7) end) worker:sendMessage(1) uv.run()",
+      "worker:registerRead(uv, function() os.exit(7, true) end) worker:sendMessage(1) uv.run()",
+      "artel.async(function() pool:request(1) os.exit(7) end) uv.run()",
+      "artel.async(function() pool:request(1) os.exit(7, true) end) uv.run()",
+      "for _ in pool:imap { 1, 2, 3 } do os.exit(7, true) end",
+      "pool:map({ 1, 2, 3 }, { onProgress = function() os.exit(7, true) end })",
+      "artel.async(function() pool:request(0) end) pool:request(1) os.exit(7, true)",
+    } do
+      local result = helper.script(PRELUDE .. body)
+      assert.equal(7, result.code, result.errors)
+      local count = 0
+      for pid in result.output:gmatch "%d+" do
+        count = count + 1
+        helper.eventually(function() return not helper.isAlive(math.tointeger(pid)) end)
+      end
+      assert.equal(3, count, result.output)
+    end
   end)
 end)
