@@ -98,3 +98,15 @@ describe("docs/api.md", function()
   names("a range", artel.Range)
   names("a worker's own code", artel.WorkerRunner)
 end)
+
+describe("docs/reliability.md", function()
+  it("names specs that exist", function()
+    local count = 0
+    for name, title in read("docs/reliability.md"):gmatch '`(%S+_spec%.lua)` | "([^\n]-)" |\n' do
+      count = count + 1
+      local text = read("spec/faults/" .. name)
+      assert(text:find('"' .. title, 1, true), ("no spec in %s: %s"):format(name, title))
+    end
+    assert.is_true(count > 0)
+  end)
+end)
