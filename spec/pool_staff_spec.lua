@@ -1,0 +1,64 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The workers of a pool: started again when a start fails, recycled without anybody's loss.
+
+local artel = require "artel"
+local helper = require "spec.helper"
+local program = require "spec.program"
+local uv = require "luv"
+
+local function pool(expression, count, options, profile)
+  profile = profile or {}
+  profile.outputPath = "/dev/null"
+  return artel.WorkerFactory.new(profile):createWorkerPoolWithExpression(expression, count, options)
+end
+
+describe("the workers of a pool", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("are tried again when no process can be started, also after a healthy life", function()
+    local folder <close> = helper.folder()
+    local host = folder.path .. "/host"
+    assert(uv.fs_symlink(program.build .. "/bin/artel", host))
+    local failures = 0
+    local workers <close> = pool("{ onRequest = function(_, r) return r end }", 1,
+      { onWorkerExit = function(_, err)
+        if err.kind ~= "spawn" then return end
+        failures = failures + 1
+        if failures == 2 then assert(uv.fs_symlink(program.build .. "/bin/artel", host)) end
+      end }, { hostPath = host })
+    assert.equal(1, workers:request(1))
+    assert(uv.fs_unlink(host))
+    workers[1]:kill "KILL"
+    assert.equal(2, workers:request(2))
+    assert.equal(2, failures)
+  end)
+
+  it("are recycled under load, and every request gets its response", function()
+    local workers <close> = pool([[{ onRequest = function(_, r)
+      return { r, require "luv".os_getpid() } end }]], 2, { maxRequestsPerWorker = 20 })
+    local items, counts = {}, {}
+    for n = 1, 400 do items[n] = n end
+    local results = assert(workers:map(items))
+    for n = 1, 400 do
+      assert.equal(n, results[n][1])
+      counts[results[n][2]] = (counts[results[n][2]] or 0) + 1
+    end
+    for _, count in pairs(counts) do assert.is_true(count <= 20) end
+    for _, counter in ipairs(workers:getStatus():getCounters()) do
+      if counter:getName() == "restarts" then assert.equal(0, counter:getValue()) end
+    end
+  end)
+
+  it("are told of by onWorkerExit, which may use the pool", function()
+    local workers, told
+    workers = pool("{ onRequest = function(_, r) if r == 'x' then os.exit(3) end return r end }", 1,
+      { onWorkerExit = function(index, err)
+        told = { index, err.exitCode, workers:request "again" }
+      end })
+    local _, err = workers:request "x"
+    assert.equal("closed", err.kind)
+    helper.eventually(function() return told or workers:getStatus() and told end)
+    assert.same({ 1, 3, "again" }, told)
+    workers:close()
+  end)
+end)
