@@ -127,7 +127,6 @@ local function configure(channel, plan)
     encoding = plan.encoding, codec = codec, maxMessageSize = plan.maxMessageSize,
     maxMessageItems = plan.maxMessageItems, maxQueuedBytes = plan.maxQueuedBytes,
   })
-  if plan.claims then core.openClaims(channel) end
 end
 
 --- A raw implementation has the channel to itself.

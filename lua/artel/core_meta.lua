@@ -74,7 +74,7 @@ function core.setSlowPaths(functions) end
 function core.pair(options) end
 
 --- Starts the host and sends it the plan.
----@param options table path, argv, plan, errorStream, and as for pair()
+---@param options table path, argv, plan, captureErrors, transport, ringSize, claims, and as for pair()
 ---@return artel.Worker?
 ---@return artel.Error?
 function core.startWorker(options) end
@@ -128,7 +128,8 @@ function core.unread(channel) end
 ---@return boolean nothing more will be read
 function core.inputEnded(channel) end
 
---- Before sleeping on the descriptor: true when there is something to do already.
+--- For a loop, before it sleeps on the descriptor; holds until the next arm. True when there
+--- is something to do already.
 ---@param read boolean
 ---@param write boolean
 ---@return boolean busy
@@ -215,9 +216,6 @@ function core.claimBegin(channel, id) end
 --- In the worker, before the answer is queued.
 ---@param id integer
 function core.claimFinish(channel, id) end
-
---- In the worker, at its start: maps the page that came with it.
-function core.openClaims(channel) end
 
 -- ---- functions and terminals ----
 

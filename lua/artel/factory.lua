@@ -76,6 +76,7 @@ function WorkerFactory:startWorker(field, text, arguments, level, pooled)
     path = path, argv = argv, plan = toSend, encoding = codec.encoding, codec = codec.codec,
     maxMessageSize = built.maxMessageSize, maxMessageItems = built.maxMessageItems,
     maxQueuedBytes = built.maxQueuedBytes, stopTimeout = built.stopTimeout,
+    transport = profile:getTransport(), ringSize = profile:getRingSize(),
     label = source.module or "an expression", claims = toSend.claims,
     captureErrors = pooled and pooled.captureOutput or nil,
     -- Another user shall have no hold of our terminal, into which it could type commands.

@@ -7,6 +7,8 @@ local scheduler = require "artel.scheduler"
 
 local waiting = {}
 
+local READ, WRITE = 1, 4 -- POLLIN and POLLOUT; the same on every Unix we know
+
 --- Above this many queued bytes sendMessage says so, and a coroutine that sends is suspended.
 waiting.HIGH_WATER = 65536
 
@@ -234,7 +236,9 @@ function waiting.update(channel)
     if state.watch then state.watch:close() end
     state.watch, state.watchLoop = loop.watch(core.stream(channel), channel, onWatch), loop
   end
-  state.watch:set(read, write)
+  local busy, events = core.arm(channel, read, write)
+  if busy then waiting.kick(channel, state) end
+  state.watch:set(events & READ ~= 0, events & WRITE ~= 0)
   if state.watchProcess then state.watchProcess(channel) end
   anchors[channel] = (read or write) or nil
 end

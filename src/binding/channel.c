@@ -222,7 +222,11 @@ ssize_t artel_box_fill(struct artel_channel_box *box, bool block)
 /* getStream(self) → number of the descriptor to watch */
 static int channel_get_stream(lua_State *L)
 {
-    lua_pushinteger(L, artel_channel_fd(artel_check_usable_box(L, 1)->channel));
+    struct artel_channel *channel = artel_check_usable_box(L, 1)->channel;
+    short events = 0;
+    artel_channel_watch(channel, ARTEL_WATCHER_STREAM, true);
+    artel_channel_arm(channel, true, false, &events);
+    lua_pushinteger(L, artel_channel_fd(channel));
     return 1;
 }
 

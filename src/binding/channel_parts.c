@@ -118,14 +118,15 @@ static int input_ended(lua_State *L)
     return 1;
 }
 
-/* arm(channel, wantRead, wantWrite) → true when not to sleep; else false, events of
- * poll(2) */
+/* arm(channel, wantRead, wantWrite) → true when there is something to do already; else
+ * false, events of poll(2). For a loop: holds until the next arm. */
 static int arm(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
+    bool want_read = lua_toboolean(L, 2);
     short events = 0;
-    bool ready = artel_channel_arm(box->channel, lua_toboolean(L, 2), lua_toboolean(L, 3),
-                                   &events);
+    artel_channel_watch(box->channel, ARTEL_WATCHER_LOOP, want_read);
+    bool ready = artel_channel_arm(box->channel, want_read, lua_toboolean(L, 3), &events);
     lua_pushboolean(L, ready);
     lua_pushinteger(L, events);
     return 2;

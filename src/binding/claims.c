@@ -3,7 +3,6 @@
 #include "../core/claims.h"
 
 #include "../core/error.h"
-#include "../core/fd.h"
 #include "channel.h"
 #include "error.h"
 
@@ -110,31 +109,14 @@ static int claim_finish(lua_State *L)
     return 0;
 }
 
-/* claimSlots → how many requests may be in flight; openClaims(channel): in a worker, maps
- * the page that came at its start */
-static int open_claims(lua_State *L)
-{
-    struct artel_channel_box *box = artel_check_open_box(L, 1);
-    int fd = ARTEL_CHILD_MEMORY_FD;
-    int status = artel_claims_map(&box->claims, fd);
-    artel_fd_close(&fd);
-    if (status < 0) {
-        return luaL_error(L, "cannot map the claim words: %s", artel_error_text(status));
-    }
-    return 0;
-}
-
+/* Beside the functions: claimSlots, how many requests may be in flight. */
 void artel_claims_register(lua_State *L)
 {
-    static const luaL_Reg FUNCTIONS[] = {{"queueBody", queue_body},
-                                         {"claimRecall", claim_recall},
-                                         {"claimCancel", claim_cancel},
-                                         {"claimState", claim_state},
-                                         {"claimRunTime", claim_run_time},
-                                         {"claimBegin", claim_begin},
-                                         {"claimFinish", claim_finish},
-                                         {"openClaims", open_claims},
-                                         {NULL, NULL}};
+    static const luaL_Reg FUNCTIONS[] = {
+        {"queueBody", queue_body},        {"claimRecall", claim_recall},
+        {"claimCancel", claim_cancel},    {"claimState", claim_state},
+        {"claimRunTime", claim_run_time}, {"claimBegin", claim_begin},
+        {"claimFinish", claim_finish},    {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);
     lua_pushinteger(L, ARTEL_CLAIM_SLOTS);
     lua_setfield(L, -2, "claimSlots");

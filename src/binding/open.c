@@ -5,6 +5,7 @@
 
 #include "../core/error.h"
 #include "../core/fd.h"
+#include "../core/memory_file.h"
 #include "../core/self.h"
 #include "channel.h"
 #include "environment.h"
@@ -75,6 +76,28 @@ int artel_box_open(struct artel_channel_box *box, int *fd,
     return artel_channel_new(&box->channel, transport, options);
 }
 
+int artel_box_open_worker(struct artel_channel_box *box, int *fd, int memory_fd,
+                          const struct artel_channel_options *options)
+{
+    struct artel_memory_rings rings = {.mapping = NULL};
+    int status = memory_fd < 0 ? 0 : artel_memory_rings_map(&rings, memory_fd);
+    if (status < 0) {
+        return status;
+    }
+    if (rings.mapping == NULL) {
+        return artel_box_open(box, fd, options);
+    }
+    struct artel_transport *transport = NULL;
+    status = artel_shared_transport_new(&transport, *fd, &rings,
+                                        options->start == ARTEL_START_MASTER);
+    if (status < 0) {
+        artel_memory_rings_unmap(&rings);
+        return status;
+    }
+    artel_fd_take(fd); /* the transport has it now */
+    return artel_channel_new(&box->channel, transport, options);
+}
+
 static int push_open_failure(lua_State *L, const char *kind, int status)
 {
     return artel_push_failure(L, kind, status, "cannot make a channel: %s",
@@ -118,10 +141,54 @@ static char **push_argv(lua_State *L, int index)
     return argv;
 }
 
+/* What a new worker shares with us besides the socket. */
+struct memory_wishes {
+    uint32_t ring_size; /* 0: messages go over the socket */
+    bool ring_needed;   /* false: the socket will do where there can be no rings */
+    bool claims;
+};
+
+static void read_memory_wishes(lua_State *L, int index, struct memory_wishes *wishes)
+{
+    lua_getfield(L, index, "transport");
+    const char *transport = luaL_optstring(L, -1, "socket");
+    wishes->ring_needed = strcmp(transport, "shared-memory") == 0;
+    if (strcmp(transport, "socket") == 0) {
+        wishes->ring_size = 0;
+    } else {
+        lua_getfield(L, index, "ringSize");
+        wishes->ring_size = (uint32_t)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_getfield(L, index, "claims");
+    wishes->claims = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+}
+
+/* Opens our end of a worker's channel over the socket *fd. *memory_fd is left with the
+ * file that goes to the worker, or -1. */
+static int open_master_end(struct artel_channel_box *box, int *fd, int *memory_fd,
+                           const struct artel_channel_options *options,
+                           const struct memory_wishes *wishes)
+{
+    if (wishes->ring_size > 0) {
+        int status = artel_memory_file_create(memory_fd, wishes->ring_size);
+        if (status == 0) {
+            status = artel_box_open_worker(box, fd, *memory_fd, options);
+        }
+        if (status == 0 || wishes->ring_needed) {
+            return status;
+        }
+        artel_fd_close(memory_fd);
+    }
+    int status = wishes->claims ? artel_memory_file_create(memory_fd, 0) : 0;
+    return status < 0 ? status : artel_box_open(box, fd, options);
+}
+
 /*
  * startWorker{ path =, argv = {...}, plan =, encoding =, codec =, maxMessageSize =,
- * maxQueuedBytes =, maxMessageItems =, claims = true?, captureErrors = true?,
- * newSession = true? } → worker | nil, err
+ * maxQueuedBytes =, maxMessageItems =, transport =?, ringSize =, claims = true?,
+ * captureErrors = true?, newSession = true? } → worker | nil, err
  */
 static int start_worker(lua_State *L)
 {
@@ -140,18 +207,21 @@ static int start_worker(lua_State *L)
     struct artel_channel_box *box = artel_channel_box_new(L, "artel.Worker");
     int box_index = lua_gettop(L);
     artel_box_configure(L, box_index, 1, &options);
+    struct memory_wishes wishes;
+    read_memory_wishes(L, 1, &wishes);
     int ends[2] = {-1, -1};
     int status = artel_fd_pair(ends);
     if (status == 0) {
-        status = artel_box_open(box, &ends[0], &options);
+        status = open_master_end(box, &ends[0], &child.memory_fd, &options, &wishes);
     }
     if (status < 0) {
         artel_fd_close(&ends[0]);
         artel_fd_close(&ends[1]);
+        artel_fd_close(&child.memory_fd);
         return push_open_failure(L, "spawn", status);
     }
-    if (lua_getfield(L, 1, "claims") != LUA_TNIL) {
-        status = artel_claims_create(&box->claims, &child.memory_fd);
+    if (wishes.claims) {
+        status = artel_claims_map(&box->claims, child.memory_fd);
     }
     if (status == 0 && lua_getfield(L, 1, "captureErrors") != LUA_TNIL) {
         status = artel_capture_new(&box->capture, &child.stderr_fd);

@@ -3,6 +3,7 @@
 #include "wait.h"
 
 #include "../core/clock.h"
+#include "../core/spin.h"
 #include "channel.h"
 #include "error.h"
 
@@ -143,16 +144,38 @@ static nfds_t look_beside(struct artel_channel_box *box, const struct pollfd *wa
     return count;
 }
 
+/* The channel that is waited for, and what for. */
+struct wish {
+    struct artel_channel *channel;
+    bool want_read;
+    bool want_write;
+};
+
+static bool is_granted(void *of)
+{
+    const struct wish *wish = of;
+    return artel_channel_ready(wish->channel, wish->want_read, wish->want_write);
+}
+
 bool artel_wait_channel(lua_State *L, struct artel_channel_box *box, bool want_read,
                         bool want_write, int64_t deadline_ms)
 {
+    struct wish wish = {box->channel, want_read, want_write};
+    struct artel_spin *spin = artel_channel_spin(box->channel);
+    if (spin != NULL && artel_spin_until(spin, is_granted, &wish)) {
+        return true;
+    }
     struct pollfd wanted[WAITED_MAX];
     nfds_t count = arm(box, want_read, want_write, wanted);
     if (count == 0) {
         return true;
     }
+    int64_t began_ns = spin != NULL ? artel_clock_now_ns() : 0;
     int ready = poll_until(L, wanted, count, deadline_ms);
     look_beside(box, wanted);
+    if (spin != NULL) {
+        artel_spin_slept(spin, artel_clock_now_ns() - began_ns);
+    }
     return ready != 0;
 }
 

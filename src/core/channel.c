@@ -214,6 +214,10 @@ ssize_t artel_channel_fill(struct artel_channel *channel, bool block)
     if (got != -EINTR) {
         channel->in_end = (int)got;
     }
+    if (got == ARTEL_E_PROTOCOL) {
+        snprintf(channel->fault, sizeof channel->fault,
+                 "the peer has damaged the memory that it shares with us");
+    }
     return got;
 }
 
@@ -596,4 +600,22 @@ bool artel_channel_arm(struct artel_channel *channel, bool want_read, bool want_
     return channel->transport->ops->arm(channel->transport,
                                         want_read && channel->in_end == 0,
                                         want_write && channel->out_end == 0, events);
+}
+
+bool artel_channel_ready(struct artel_channel *channel, bool want_read, bool want_write)
+{
+    return channel->transport->ops->ready(channel->transport,
+                                          want_read && channel->in_end == 0,
+                                          want_write && channel->out_end == 0);
+}
+
+struct artel_spin *artel_channel_spin(struct artel_channel *channel)
+{
+    return channel->transport->ops->spin(channel->transport);
+}
+
+void artel_channel_watch(struct artel_channel *channel, unsigned watcher, bool watches)
+{
+    unsigned others = channel->transport->watchers & ~watcher;
+    channel->transport->watchers = watches ? others | watcher : others;
 }

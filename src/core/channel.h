@@ -175,4 +175,14 @@ const char *artel_channel_transport_name(const struct artel_channel *channel);
 bool artel_channel_arm(struct artel_channel *channel, bool want_read, bool want_write,
                        short *events);
 
+/* The same without the kernel: looks, and announces nothing. */
+bool artel_channel_ready(struct artel_channel *channel, bool want_read, bool want_write);
+
+/* As the transport's spin. */
+struct artel_spin *artel_channel_spin(struct artel_channel *channel);
+
+/* From now on somebody sleeps on the descriptor for input without asking each time, or
+ * does so no more. watcher: ARTEL_WATCHER_LOOP or ARTEL_WATCHER_STREAM. */
+void artel_channel_watch(struct artel_channel *channel, unsigned watcher, bool watches);
+
 #endif

@@ -85,8 +85,14 @@ static void script_free(struct artel_transport *self)
     (void)self; /* the test's own variable */
 }
 
-static const struct artel_transport_ops OPS = {"script",   script_read,     script_writev,
-                                               script_arm, script_shutdown, script_free};
+static const struct artel_transport_ops OPS = {
+    .name = "script",
+    .read = script_read,
+    .writev = script_writev,
+    .arm = script_arm,
+    .shutdown_write = script_shutdown,
+    .free = script_free,
+};
 
 static void script_init(struct script *script, const void *input, size_t len)
 {

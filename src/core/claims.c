@@ -2,15 +2,13 @@
 /* The page of claim words and the moves on it. */
 #include "claims.h"
 
-#include "fd.h"
+#include "clock.h"
+#include "memory_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #define STATE_BITS 8
 
@@ -22,16 +20,12 @@ struct artel_claims {
     _Atomic int64_t run_ns[ARTEL_CLAIM_SLOTS];
 };
 
+_Static_assert(sizeof(struct artel_claims) <= ARTEL_MEMORY_BLOCK,
+               "the claim words fit into their block");
+
 static uint64_t word_of(uint32_t id, enum artel_claim_state state)
 {
     return (uint64_t)id << STATE_BITS | (uint64_t)state;
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* One step from a state that is certain; false when the word says something else. */
@@ -44,28 +38,6 @@ static bool move(struct artel_claims *claims, uint32_t id, enum artel_claim_stat
         memory_order_acq_rel, memory_order_acquire);
 }
 
-int artel_claims_create(struct artel_claims **claims, int *fd)
-{
-    int file = memfd_create("artel-claims", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (file < 0) {
-        return -errno;
-    }
-    int status = 0;
-    if (ftruncate(file, sizeof **claims) < 0 ||
-        fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-        status = -errno;
-    }
-    if (status == 0) {
-        status = artel_claims_map(claims, file);
-    }
-    if (status < 0) {
-        artel_fd_close(&file);
-        return status;
-    }
-    *fd = file;
-    return 0;
-}
-
 int artel_claims_map(struct artel_claims **claims, int fd)
 {
     struct stat file;
@@ -76,7 +48,8 @@ int artel_claims_map(struct artel_claims **claims, int fd)
         sizeof **claims) { /* touching past its end would kill us */
         return -EINVAL;
     }
-    void *page = mmap(NULL, sizeof **claims, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *page = mmap(NULL, sizeof **claims, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                      ARTEL_MEMORY_CLAIMS_AT);
     if (page == MAP_FAILED) {
         return -errno;
     }
@@ -140,7 +113,7 @@ bool artel_claims_begin(struct artel_claims *claims, uint32_t id)
 {
     /* The time first: who sees "begun" must find it. A lost race leaves a time behind
      * that nobody reads. */
-    atomic_store_explicit(&claims->begun_ns[id % ARTEL_CLAIM_SLOTS], now_ns(),
+    atomic_store_explicit(&claims->begun_ns[id % ARTEL_CLAIM_SLOTS], artel_clock_now_ns(),
                           memory_order_relaxed);
     return move(claims, id, ARTEL_CLAIM_QUEUED, ARTEL_CLAIM_BEGUN);
 }
@@ -149,7 +122,8 @@ void artel_claims_finish(struct artel_claims *claims, uint32_t id)
 {
     uint32_t slot = id % ARTEL_CLAIM_SLOTS;
     int64_t begun = atomic_load_explicit(&claims->begun_ns[slot], memory_order_relaxed);
-    atomic_store_explicit(&claims->run_ns[slot], now_ns() - begun, memory_order_relaxed);
+    atomic_store_explicit(&claims->run_ns[slot], artel_clock_now_ns() - begun,
+                          memory_order_relaxed);
     if (!move(claims, id, ARTEL_CLAIM_BEGUN, ARTEL_CLAIM_DONE)) {
         move(claims, id, ARTEL_CLAIM_CANCELLED, ARTEL_CLAIM_DONE);
     }

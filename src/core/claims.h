@@ -28,11 +28,8 @@ enum artel_claim_state {
 
 struct artel_claims; /* the shared page */
 
-/* Makes a page and maps it. *fd, close-on-exec and sealed against resizing, is the
- * caller's: it goes to the worker. 0 or a negated errno. */
-int artel_claims_create(struct artel_claims **claims, int *fd);
-
-/* Maps the page behind fd, which stays the caller's. 0 or a negated errno. */
+/* Maps the claim words of a memory file (memory_file.h), which stays the caller's. 0 or a
+ * negated errno. */
 int artel_claims_map(struct artel_claims **claims, int fd);
 
 /* NULL is fine. */

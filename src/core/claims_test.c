@@ -3,6 +3,7 @@
 #include "claims.h"
 
 #include "fd.h"
+#include "memory_file.h"
 #include "test.h"
 
 #include <stdatomic.h>
@@ -15,7 +16,8 @@ static int fd = -1;
 
 static void open_both(void)
 {
-    CHECK_INT(0, artel_claims_create(&master, &fd));
+    CHECK_INT(0, artel_memory_file_create(&fd, 0));
+    CHECK_INT(0, artel_claims_map(&master, fd));
     CHECK_INT(0, artel_claims_map(&worker, fd));
 }
 

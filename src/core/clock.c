@@ -15,6 +15,13 @@ int64_t artel_clock_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / NANOSECONDS_PER_MS;
 }
 
+int64_t artel_clock_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int64_t artel_clock_deadline_ms(int64_t timeout_ms)
 {
     if (timeout_ms < 0) {

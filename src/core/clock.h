@@ -11,6 +11,9 @@
 /* Milliseconds since some fixed moment; never goes back. */
 int64_t artel_clock_now_ms(void);
 
+/* The same clock in nanoseconds. */
+int64_t artel_clock_now_ns(void);
+
 /* The moment timeout_ms from now; a negative timeout_ms means for ever. Saturates. */
 int64_t artel_clock_deadline_ms(int64_t timeout_ms);
 

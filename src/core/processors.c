@@ -248,7 +248,7 @@ static unsigned count_online(void)
 
 #ifdef __linux__
 /* The kernel wants a mask for as many processors as it could have: grow until it fits. */
-static unsigned count_allowed(void)
+unsigned artel_processors_allowed(void)
 {
     for (size_t most = 1024; most <= 1024 * 1024; most *= 4) {
         cpu_set_t *mask = CPU_ALLOC(most);
@@ -269,7 +269,7 @@ static unsigned count_allowed(void)
     return count_online();
 }
 #else
-static unsigned count_allowed(void)
+unsigned artel_processors_allowed(void)
 {
     return count_online();
 }
@@ -289,7 +289,7 @@ void artel_processors_find(struct artel_processors *processors)
     char where[ARTEL_PROCESSORS_HOW_LEN - 64];
     double quota = 0;
     bool limited = artel_processors_quota("", &quota, where, sizeof where);
-    processors->allowed = count_allowed();
+    processors->allowed = artel_processors_allowed();
     processors->count = processors->allowed;
     processors->quota = quota;
     if (limited && round_up(quota) < processors->allowed) {

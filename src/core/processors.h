@@ -19,6 +19,9 @@ struct artel_processors {
 /* Never fails: what cannot be read does not limit. */
 void artel_processors_find(struct artel_processors *processors);
 
+/* How many the affinity of this process allows, at least 1; two system calls at most. */
+unsigned artel_processors_allowed(void);
+
 /*
  * The tightest CPU quota of the control group of this process and of those above it, in
  * processors, with its file in where (where_len bytes). Both kinds of groups count. False

@@ -70,6 +70,18 @@ static bool socket_arm(struct artel_transport *self, bool want_read, bool want_w
     return false;
 }
 
+static bool socket_ready(struct artel_transport *self, bool want_read, bool want_write)
+{
+    (void)self, (void)want_read, (void)want_write;
+    return false; /* only the kernel knows */
+}
+
+static struct artel_spin *socket_spin(struct artel_transport *self)
+{
+    (void)self;
+    return NULL;
+}
+
 static int socket_shutdown_write(struct artel_transport *self)
 {
     return shutdown(self->fd, SHUT_WR) < 0 ? -errno : 0;
@@ -86,6 +98,8 @@ static const struct artel_transport_ops SOCKET_OPS = {
     .read = socket_read,
     .writev = socket_writev,
     .arm = socket_arm,
+    .ready = socket_ready,
+    .spin = socket_spin,
     .shutdown_write = socket_shutdown_write,
     .free = socket_free,
 };
@@ -106,6 +120,7 @@ int artel_socket_transport_new(struct artel_transport **transport, int fd)
     }
     self->ops = &SOCKET_OPS;
     self->fd = fd;
+    self->watchers = 0;
     *transport = self;
     return 0;
 }

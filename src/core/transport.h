@@ -12,6 +12,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+struct artel_spin;      /* spin.h */
 struct artel_transport; /* begins each transport's own struct */
 
 struct artel_transport_ops {
@@ -30,10 +31,17 @@ struct artel_transport_ops {
 
     /*
      * To be called before sleeping on fd: says which poll(2) events to wait for.
-     * Returns true when there is something to do already: then do not sleep.
+     * Returns true when there is something to do already: then do not sleep. Holds for
+     * one sleep; see watchers for those who sleep without asking each time.
      */
     bool (*arm)(struct artel_transport *self, bool want_read, bool want_write,
                 short *events);
+
+    /* Whether there is something to do, as far as that can be seen without the kernel. */
+    bool (*ready)(struct artel_transport *self, bool want_read, bool want_write);
+
+    /* How long asking ready() again and again pays before a sleep; NULL: not at all. */
+    struct artel_spin *(*spin)(struct artel_transport *self);
 
     /* Ends our sending direction; the peer sees the end after what was sent. */
     int (*shutdown_write)(struct artel_transport *self);
@@ -45,6 +53,14 @@ struct artel_transport_ops {
 struct artel_transport {
     const struct artel_transport_ops *ops;
     int fd; /* pollable; owned; what getStream() answers */
+    /* Set of those who sleep on fd for input whenever they like: while it is not empty,
+     * fd is readable if input has come since the last read that found none. */
+    unsigned watchers;
+};
+
+enum {
+    ARTEL_WATCHER_LOOP = 1,  /* the scheduler's loop, while it wants to read */
+    ARTEL_WATCHER_STREAM = 2 /* whoever asked for the descriptor: for good */
 };
 
 /* A blocked read looks up this often, so that a descriptor kept open by a grandchild
@@ -57,5 +73,15 @@ struct artel_transport {
  * it one by one, so a descriptor that some event loop made non-blocking works too.
  */
 int artel_socket_transport_new(struct artel_transport **transport, int fd);
+
+struct artel_memory_rings; /* memory_file.h */
+
+/*
+ * Bytes over two rings in shared memory; the connected stream socket fd is the doorbell.
+ * Owns fd and what *rings maps from success on (*rings is left without a mapping); on
+ * failure, a negated errno, both stay the caller's.
+ */
+int artel_shared_transport_new(struct artel_transport **transport, int fd,
+                               struct artel_memory_rings *rings, bool is_master);
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/fd.h"
 #include "core/identity.h"
 #include "core/limits.h"
+#include "core/memory_file.h"
 #include "core/output.h"
 #include "core/parent_death.h"
 #include "core/process.h"
@@ -73,7 +74,8 @@ static int fail_with_code(lua_State *L, const char *step, int status, const char
 
 /* ---- the profile ---- */
 
-static int open_channel(lua_State *L)
+/* memory_fd: the file that we share with our master; -1 when there is none. */
+static int open_channel(lua_State *L, int memory_fd)
 {
     int fd = ARTEL_CHILD_CHANNEL_FD;
     struct artel_channel_options options = {
@@ -84,7 +86,7 @@ static int open_channel(lua_State *L)
     };
     struct artel_channel_box *box = artel_channel_box_new(L, "artel.Channel");
     box->worker_end = true;
-    int status = artel_box_open(box, &fd, &options);
+    int status = artel_box_open_worker(box, &fd, memory_fd, &options);
     if (status == 0) {
         artel_channel_flush(box->channel); /* the greeting */
     }
@@ -108,6 +110,19 @@ static int read_plan(lua_State *L)
         return 0;
     }
     return 1;
+}
+
+/* The claim words of a pool's worker. 0, or the exit code after a report. */
+static int open_claims(lua_State *L, int memory_fd)
+{
+    lua_getfield(L, PLAN, "claims");
+    bool wanted = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (!wanted) {
+        return 0;
+    }
+    int status = artel_claims_map(&artel_check_open_box(L, CHANNEL)->claims, memory_fd);
+    return status < 0 ? fail_with_code(L, "profile", status, "the claim words") : 0;
 }
 
 /*
@@ -273,6 +288,27 @@ static int run_plan(lua_State *L, const char *bootstrap_file)
     return (int)lua_tointeger(L, -1);
 }
 
+/* A worker with a master, from its channel to its end; answers the exit code. */
+static int run_dedicated(lua_State *L)
+{
+    int memory_fd = ARTEL_CHILD_MEMORY_FD;
+    if (!artel_memory_file_is(memory_fd)) {
+        memory_fd = -1;
+    }
+    int status = open_channel(L, memory_fd);
+    if (status < 0) {
+        fprintf(stderr, "artel worker: descriptor 3 is no channel: %s\n",
+                artel_error_text(status));
+        return EXIT_FAILED;
+    }
+    if (read_plan(L) != 1) {
+        return 0;
+    }
+    int code = open_claims(L, memory_fd);
+    artel_fd_close(&memory_fd); /* what is mapped stays */
+    return code != 0 ? code : run_plan(L, field_string(L, "bootstrapFile"));
+}
+
 /* Protected by its caller; leaves the exit code on the stack. */
 static int run(lua_State *L)
 {
@@ -285,14 +321,7 @@ static int run(lua_State *L)
         lua_newtable(L);
         code = run_plan(L, bootstrap_file);
     } else {
-        int status = open_channel(L);
-        if (status < 0) {
-            fprintf(stderr, "artel worker: descriptor 3 is no channel: %s\n",
-                    artel_error_text(status));
-            code = EXIT_FAILED;
-        } else if (read_plan(L) == 1) {
-            code = run_plan(L, field_string(L, "bootstrapFile"));
-        }
+        code = run_dedicated(L);
     }
     lua_pushinteger(L, code);
     return 1;
@@ -317,6 +346,9 @@ int artel_host_run(const char *bootstrap_file)
             return EXIT_USAGE;
         }
         artel_fd_set_cloexec(ARTEL_CHILD_CHANNEL_FD, true);
+        if (artel_memory_file_is(ARTEL_CHILD_MEMORY_FD)) {
+            artel_fd_set_cloexec(ARTEL_CHILD_MEMORY_FD, true);
+        }
     }
     lua_State *L = artel_host_state_new(false);
     if (L == NULL) {
