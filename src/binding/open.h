@@ -22,8 +22,9 @@ int artel_box_open(struct artel_channel_box *box, int *fd,
                    const struct artel_channel_options *options);
 
 /*
- * The same for one end of a dedicated worker's channel: over the rings of the memory file,
- * if there is one (memory_fd is not -1) and it has any. The file stays the caller's.
+ * The same for one end of a dedicated worker's channel: over the rings of the memory
+ * file, if there is one (memory_fd is not -1) and it has any. The file stays the
+ * caller's.
  */
 int artel_box_open_worker(struct artel_channel_box *box, int *fd, int memory_fd,
                           const struct artel_channel_options *options);
