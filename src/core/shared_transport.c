@@ -8,8 +8,8 @@
  * has moved a position looks whether the other end sleeps, and if so takes that back and
  * sends one byte. Each side stores first and looks second, in one order for all
  * (seq_cst), so at least one of them sees the other: either the sleeper finds something
- * to do, or it is rung. spec/model/doorbell.pml checks this. A writer that sleeps is rung
- * when half of the ring is free, not for every few bytes.
+ * to do, or it is rung. A writer that sleeps is rung when half of the ring is free, not
+ * for every few bytes.
  *
  * Bytes of the doorbell. A taken-back `sleeps` is the sender's receipt for one byte, so
  * this end always knows how many bytes it may still take out (`owed`) without taking one
