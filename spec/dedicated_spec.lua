@@ -65,7 +65,7 @@ constructor argument
 stage 3 function
 setLoop function
 initialize
-onConnect artel channel (shared-memory) nil
+onConnect artel channel (socket) nil
 onMessage first
 onRequest second
 onDisconnect closed

@@ -153,7 +153,7 @@ static void read_memory_wishes(lua_State *L, int index, struct memory_wishes *wi
     lua_getfield(L, index, "transport");
     const char *transport = luaL_optstring(L, -1, "socket");
     wishes->ring_needed = strcmp(transport, "shared-memory") == 0;
-    if (strcmp(transport, "socket") == 0) {
+    if (!wishes->ring_needed) { /* "auto" is a socket for now */
         wishes->ring_size = 0;
     } else {
         lua_getfield(L, index, "ringSize");
