@@ -61,7 +61,7 @@ end
 describe("one outcome for each request, when its worker dies", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
-  it("before the request has begun, is that of another worker, and no retry #valgrind", function()
+  it("before the request has begun, is that of another worker, and no retry", function()
     local folder <close> = helper.folder()
     local gate = folder.path .. "/gate"
     local workers <close> = pool(([[
