@@ -10,6 +10,7 @@ local poolOptions = require "artel.pool_options"
 local poolStatus = require "artel.pool_status"
 local poolWait = require "artel.pool_wait"
 local processEnd = require "artel.process_end"
+local requests = require "artel.requests"
 local waiting = require "artel.waiting"
 
 local TERMINATE_GRACE = 1 -- seconds between SIGTERM and SIGKILL
@@ -137,24 +138,6 @@ end
 
 -- ---- requests ----
 
-local function checkRequestTimeout(options, level)
-  if options == nil then return nil end
-  if type(options) ~= "table" then
-    error("bad argument #2 to 'request' (a table such as { timeout = 5 } expected)", level + 1)
-  end
-  for name in pairs(options) do
-    if name ~= "timeout" then
-      error(("unknown option '%s'; there is: timeout"):format(name), level + 1)
-    end
-  end
-  if options.timeout ~= nil then
-    if not (type(options.timeout) == "number" and options.timeout >= 0) then
-      error("bad option 'timeout' (seconds from 0 up expected)", level + 1)
-    end
-  end
-  return options.timeout
-end
-
 --- Sends a request to the least busy worker and waits for the response.
 ---@param value any what onRequest gets
 ---@param options? { timeout: number } running time in seconds
@@ -162,7 +145,7 @@ end
 ---@return artel.Error? err
 function WorkerPool:request(value, options)
   local engine = engineOf(self, 2)
-  local timeout = checkRequestTimeout(options, 2)
+  local timeout = requests.checkOptions(options, 2)
   if value == nil then error("bad argument #1 to 'request' (a value expected, got nil)", 2) end
   waiting.check(2)
   if engine.staff.suspended then poolWait.turn(engine) end -- it may be time for the next try

@@ -42,7 +42,10 @@ end
 
 local function abandonRequest(waiter) requests.cancel(waiter.channel, waiter.state, waiter.id) end
 
-local function checkOptions(options, level)
+--- The time-out among the options of a request; raises for what is none.
+---@param level integer as for error(), seen from the caller
+---@return number? timeout
+function requests.checkOptions(options, level)
   if options == nil then return nil end
   if type(options) ~= "table" then
     error("bad argument #2 to 'request' (a table such as { timeout = 5 } expected)", level + 1)
@@ -75,7 +78,7 @@ end
 ---@param level integer where misuse is raised, as for error()
 function requests.request(channel, value, options, level)
   core.checkOpen(channel, level + 1)
-  local timeout = checkOptions(options, level + 1)
+  local timeout = requests.checkOptions(options, level + 1)
   if value == nil then
     error("bad argument #1 to 'request' (a value expected, got nil)", level + 1)
   end
