@@ -193,7 +193,10 @@ local function awaitEnd(worker, processId, deadline, mode)
   until hungUp or left == 0 or core.unread(worker) > UNREAD_MAX
   err = hungUp and refusal(worker, processId) or nil
   if err or not watched then return hungUp and not err, err end
-  return streams.await(sockets.number(watched), "read", timeLeft(deadline), mode)
+  -- No tail call: what is watched by its number alone would be collected meanwhile.
+  local gone = streams.await(sockets.number(watched), "read", timeLeft(deadline), mode)
+  sockets.close(watched)
+  return gone
 end
 
 local function stop(self, text, timeout, level)
