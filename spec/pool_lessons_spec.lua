@@ -114,12 +114,18 @@ describe("one outcome for each request, when its worker dies", function()
   end)
 
   it("while a large request is on its way, is that of another worker", function()
+    local folder <close> = helper.folder()
+    local path = folder.path .. "/first"
+    helper.write(path, "")
     local workers <close> = artel.WorkerFactory.new { outputPath = "/dev/null" }
-      :createWorkerPoolWithExpression([[{ run = function(_, channel)
-        if channel:receiveMessage(0.001) then return end -- so that it reads no further
+      :createWorkerPoolWithExpression(([[{ run = function(_, channel)
+        if os.remove(%q) then -- the first one reads no further than this
+          channel:receiveMessage()
+          return
+        end
         local request, reply = channel:receiveRequest()
         if request then reply(#request) end
-      end }]], 1)
+      end }]]):format(path), 1)
     assert.is_true(workers:waitUntilReady(TIMEOUT))
     local before = workers[1]
     before:sendMessage "end"
