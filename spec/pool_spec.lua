@@ -196,14 +196,14 @@ describe("a worker pool", function()
   end)
 
   it("tells how much memory a worker had that died", function()
-    local workers <close> = pool([[{ onRequest = function()
-      kept = ("x"):rep(256 << 20)
-      os.exit(3)
-    end }]], 1)
-    local _, err = workers:request(1)
-    assert.same({ "closed", 3 }, { err.kind, err.exitCode })
-    assert.is_true(err.peakMemory > 256 << 20)
-    assert.is_falsy(err.outOfMemory)
+    -- In a small process: a worker's peak is known only where it is above its master's.
+    local result = helper.script [[
+      local pool <close> = require "artel".createWorkerPoolWithExpression(
+        "{ onRequest = function() kept = ('x'):rep(64 << 20) os.exit(3) end }", 1)
+      local _, err = pool:request(1)
+      print(err.kind, err.exitCode, err.peakMemory > 64 << 20, err.outOfMemory)
+    ]]
+    assert.equal("closed\t3\ttrue\tnil\n", result.output, result.errors)
   end)
 
   it("replaces a worker that has served enough, and loses nothing", function()
