@@ -168,7 +168,7 @@ helper.overEach(function(over, start)
         "{ onMessage = print, onConnect = function() os.exit(3) end }",
         "{ onMessage = function() os.exit(3) end }",
         "{ onRequest = function() os.exit(3) end }",
-        helper.raw "channel:receiveMessage(0.001) os.exit(3)",
+        helper.raw "channel:receiveRequest() os.exit(3)",
       } do
         local worker <close> = start(implementation)
         worker:sendMessage(1)
