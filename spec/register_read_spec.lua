@@ -219,4 +219,22 @@ describe("channel:registerRead", function()
     until err
     assert.same({ 1, 2 }, got)
   end)
+
+  for _, transport in ipairs { "socket", "shared-memory" } do
+    it("lets such a loop send what a time-out has left queued: " .. transport, function()
+      local worker <close> = helper.worker(helper.raw [[
+        channel:sendMessage(#channel:receiveRequest())]], { transport = transport })
+      assert.is_true(worker:waitUntilReady(TIMEOUT))
+      local stream = worker:getStream()
+      worker:kill "SIGSTOP"
+      local answer, err = worker:request(("x"):rep(16 << 20), { timeout = 0.01 })
+      assert.is_nil(answer)
+      assert.equal("timeout", err.kind)
+      worker:kill "SIGCONT"
+      assert.equal(16 << 20, helper.eventually(function()
+        return (worker:receiveMessage(0))
+      end))
+      assert.is_true(core.pollStreams({ stream }, { 1 }, TIMEOUT)[1] == 1) -- its end
+    end)
+  end
 end)

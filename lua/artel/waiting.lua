@@ -98,6 +98,7 @@ function waiting.await(channel, state, waiter, timeout, level)
   waiting.announce(channel, state)
   if waiter.done then return true end
   if timeout == 0 then
+    core.flush(channel) -- in a loop of the user's own nobody else sends what is left
     waiter:abandon()
     return false
   end

@@ -322,6 +322,35 @@ static ssize_t shared_read(struct artel_transport *base, void *into, size_t len,
 
 /* ---- writing ---- */
 
+/* Puts in what fits: so many bytes, or ARTEL_E_PROTOCOL. */
+static ssize_t give_output(struct shared_transport *self, const struct iovec *parts,
+                           int count)
+{
+    size_t portion = self->out.ring.size / 4; /* meanwhile the reader takes the rest */
+    size_t sent = 0;
+    for (int i = 0; i < count; i++) {
+        const uint8_t *bytes = parts[i].iov_base;
+        for (size_t at = 0; at < parts[i].iov_len;) {
+            size_t left = parts[i].iov_len - at;
+            size_t wanted = left < portion ? left : portion;
+            ssize_t put = artel_ring_write(&self->out, bytes + at, wanted);
+            if (put < 0) {
+                return note_fault(self);
+            }
+            at += (size_t)put;
+            sent += (size_t)put;
+            if (put > 0) {
+                wake(self, &self->out.ring.control->reader_sleeps);
+            }
+            if ((size_t)put < wanted) {
+                return (ssize_t)sent;
+            }
+        }
+    }
+    unsay(self, &self->for_room); /* nothing is left that would wait for it */
+    return (ssize_t)sent;
+}
+
 static ssize_t shared_writev(struct artel_transport *base, const struct iovec *parts,
                              int count)
 {
@@ -332,30 +361,15 @@ static ssize_t shared_writev(struct artel_transport *base, const struct iovec *p
     if (self->ended || atomic_load(&self->out.ring.control->gone) != 0) {
         return -EPIPE;
     }
-    size_t portion = self->out.ring.size / 4; /* meanwhile the reader takes the rest */
-    size_t sent = 0;
-    bool full = false;
-    for (int i = 0; i < count && !full; i++) {
-        const uint8_t *bytes = parts[i].iov_base;
-        for (size_t at = 0; at < parts[i].iov_len && !full;) {
-            size_t left = parts[i].iov_len - at;
-            size_t wanted = left < portion ? left : portion;
-            ssize_t put = artel_ring_write(&self->out, bytes + at, wanted);
-            if (put < 0) {
-                return note_fault(self);
-            }
-            at += (size_t)put;
-            sent += (size_t)put;
-            full = (size_t)put < wanted;
-            if (put > 0) {
-                wake(self, &self->out.ring.control->reader_sleeps);
-            }
+    ssize_t sent = give_output(self, parts, count);
+    if (sent == 0) {
+        if (is_rung_for(&self->for_room)) { /* for nothing, or others were faster */
+            say(self, &self->for_room);
+            sent = has_room(self) ? give_output(self, parts, count) : 0;
         }
-    }
-    if (full && sent == 0) {
         look_at_doorbell(self); /* nobody may be left who makes room */
     }
-    return self->ended ? -EPIPE : (ssize_t)sent;
+    return sent >= 0 && self->ended ? -EPIPE : sent;
 }
 
 static bool shared_arm(struct artel_transport *base, bool want_read, bool want_write,
@@ -365,7 +379,9 @@ static bool shared_arm(struct artel_transport *base, bool want_read, bool want_w
     *events = want_read || want_write ? POLLIN : 0; /* the doorbell tells of both */
     if (want_read) {
         say(self, &self->for_input);
-    } else if (base->watchers == 0) {
+    } else {
+        /* Also with watchers: what has rung for input would end a sleep that is not for
+         * it at once, again and again. The next empty read says it anew. */
         unsay(self, &self->for_input);
     }
     if (want_write) {

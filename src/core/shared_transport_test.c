@@ -161,6 +161,51 @@ static void a_watched_descriptor_is_readable_while_there_is_input(void)
     stop();
 }
 
+static void who_waits_for_room_alone_is_not_woken_by_input(void)
+{
+    static uint8_t block[SIZE];
+    start();
+    worker->watchers = ARTEL_WATCHER_STREAM;
+    CHECK(!arm(worker, true, false));
+    put(master, "abc", 3); /* rings, and is left where it is */
+    CHECK_INT(SIZE, put(worker, block, SIZE + 1));
+    CHECK(!arm(worker, false, true));
+    CHECK(!is_readable(worker));
+    CHECK_INT(SIZE, take(master));
+    CHECK(is_readable(worker));
+    CHECK_INT(1, put(worker, block, 1));
+    CHECK_INT(3, take(worker));
+    CHECK_INT(-EAGAIN, take(worker));
+    CHECK(!is_readable(worker)); /* nothing waits for room any more */
+    put(master, "d", 1);         /* watched again */
+    CHECK(is_readable(worker));
+    stop();
+}
+
+/* Whoever watches the descriptor would wake for it for ever. */
+static void a_ring_without_room_is_eaten(void)
+{
+    static uint8_t block[SIZE];
+    start();
+    master->watchers = ARTEL_WATCHER_STREAM;
+    CHECK_INT(SIZE, put(master, block, SIZE + 1));
+    CHECK(!arm(master, true, true));
+    for (int i = 0; i < 3; i++) {
+        atomic_store(&peek.to_worker.control->writer_sleeps, 0);
+        CHECK_INT(1, send(worker->fd, "", 1, 0));
+        CHECK(is_readable(master));
+        CHECK_INT(0, put(master, block, 1));
+        CHECK_INT(-EAGAIN, take(master));
+        CHECK(!is_readable(master));
+    }
+    CHECK_INT(SIZE, take(worker)); /* this time there is */
+    CHECK(is_readable(master));
+    CHECK_INT(1, put(master, block, 1));
+    CHECK_INT(-EAGAIN, take(master));
+    CHECK(!is_readable(master));
+    stop();
+}
+
 static void a_byte_from_a_stranger_is_eaten(void)
 {
     start();
@@ -383,6 +428,8 @@ int main(void)
     RUN(a_sleeping_reader_is_rung_once);
     RUN(a_sleeping_writer_is_rung_when_half_is_free);
     RUN(a_watched_descriptor_is_readable_while_there_is_input);
+    RUN(who_waits_for_room_alone_is_not_woken_by_input);
+    RUN(a_ring_without_room_is_eaten);
     RUN(a_byte_from_a_stranger_is_eaten);
     RUN(the_end_comes_behind_the_last_byte);
     RUN(a_death_wakes_readers_and_writers);
