@@ -9,6 +9,7 @@ local dispatch = require "artel.dispatch"
 local luvLoop = require "artel.loop_luv"
 local printable = require "artel.printable"
 local scheduler = require "artel.scheduler"
+local waiting = require "artel.waiting"
 
 local uv = luvLoop.uv
 
@@ -22,9 +23,14 @@ local uv = luvLoop.uv
 local Server = {}
 Server.__index = Server
 
+--- The time that a peer has to greet, seconds. A field, so that a spec need not wait so long.
+Server.GREETING_TIMEOUT = 10
+
 -- What all connections together may have sent without its being dispatched.
 local UNDELIVERED_MAX = 256 << 20
-local GREETING_TIMEOUT = 10
+-- Between two looks at who has not greeted in time, seconds: a flood of such must not make us
+-- look at all of them for each.
+local GREETING_PAUSE = 0.1
 -- How long a connection rests before it gives its buffers back, seconds.
 local TRIM_INTERVAL = 1
 
@@ -51,7 +57,8 @@ function Server.new(implementation, plan)
     own = { implementation = implementation, active = 0 },
     connections = {}, count = 0, undelivered = 0, signals = {},
     tally = { accepted = 0, messages = 0, sent = 0, requests = 0, errors = 0 },
-    ungreeted = {}, greetingTimer = uv.new_timer(), used = {}, trimTimer = uv.new_timer(),
+    ungreeted = {}, greetingTimer = uv.new_timer(), greetingsDue = math.huge,
+    used = {}, trimTimer = uv.new_timer(),
     afterStopTimeout = function(callback)
       if plan.stopTimeout == math.huge then return { stop = function() end } end
       return luvLoop.after(plan.stopTimeout, callback)
@@ -114,24 +121,30 @@ end
 
 --- Cuts off who has not greeted in time.
 function Server:checkGreetings()
-  local now, earliest = core.now(), nil
+  local now, late, earliest = core.now(), {}, math.huge
   for connection, deadline in pairs(self.ungreeted) do
     if deadline <= now then
-      connection:cut "did not greet in time"
-    elseif not earliest or deadline < earliest then
-      earliest = deadline
+      late[#late + 1] = connection
+    else
+      earliest = math.min(earliest, deadline)
     end
   end
-  self.checksGreetings = earliest ~= nil
-  if earliest then
-    after(self.greetingTimer, earliest - now, function() self:checkGreetings() end)
+  self.greetingsDue = math.max(earliest, now + GREETING_PAUSE)
+  if earliest < math.huge then
+    after(self.greetingTimer, self.greetingsDue - now, function() self:checkGreetings() end)
+  end
+  for _, connection in ipairs(late) do
+    -- The greeting may be here: were we too busy to read it, that is not the peer's fault.
+    if self.ungreeted[connection] then waiting.turn(connection.channel) end
+    if self.ungreeted[connection] then connection:cut "did not greet in time" end
   end
 end
 
 --- Gives a connection the time in which it has to greet.
 function Server:awaitGreeting(connection)
-  self.ungreeted[connection] = core.now() + GREETING_TIMEOUT
-  if not self.checksGreetings then self:checkGreetings() end
+  local deadline = core.now() + Server.GREETING_TIMEOUT
+  self.ungreeted[connection] = deadline
+  if deadline < self.greetingsDue then self:checkGreetings() end
 end
 
 --- It has greeted, or need not any more.

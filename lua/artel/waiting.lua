@@ -170,7 +170,9 @@ function waiting.afterQueueing(channel, level)
   return true, pending
 end
 
-local function onWatch(channel)
+--- Takes in what has come, sends what is queued, and dispatches: what the loop does when the
+--- channel is ready.
+function waiting.turn(channel)
   scheduler.run(function()
     local state = core.state(channel)
     core.fill(channel)
@@ -207,7 +209,7 @@ function waiting.kick(channel, state)
   state.kicked = true
   scheduler.loop().soon(function()
     state.kicked = nil
-    if core.isOpen(channel) then onWatch(channel) end
+    if core.isOpen(channel) then waiting.turn(channel) end
   end)
 end
 
@@ -235,7 +237,7 @@ function waiting.update(channel)
   local loop = scheduler.loop()
   if state.watchLoop ~= loop then -- a host that has gone over to luv
     if state.watch then state.watch:close() end
-    state.watch, state.watchLoop = loop.watch(core.stream(channel), channel, onWatch), loop
+    state.watch, state.watchLoop = loop.watch(core.stream(channel), channel, waiting.turn), loop
   end
   local busy, events = core.arm(channel, read, write)
   if busy then waiting.kick(channel, state) end

@@ -5,6 +5,7 @@
 local core = require "artel.core"
 local artel = require "artel"
 local helper = require "spec.helper"
+local program = require "spec.program"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -18,16 +19,7 @@ local ECHO = [[{
 local function frame(kind, id, body) return string.pack(">I4I1I4", #body, kind, id) .. body end
 
 describe("a shared worker survives", function()
-  -- Who writes to a worker that has cut it off gets SIGPIPE; what luv writes is not exempt.
-  local broken
-  setup(function()
-    broken = uv.new_signal()
-    broken:start "sigpipe"
-  end)
-  teardown(function()
-    broken:close()
-    uv.run "nowait"
-  end)
+  support.outliveBrokenPipes { setup = setup, teardown = teardown }
 
   local factory, address, pid
 
@@ -91,6 +83,50 @@ describe("a shared worker survives", function()
     assert.equal("ATL1", slow:receive(4))
     silent:close()
     slow:close()
+  end)
+
+  -- The worker's own code says how long its peers may take, from the next one on.
+  local HASTY_ECHO = [[{
+    onRequest = function(self, value)
+      if value.pause then io.open(value.pause):close() end -- a pipe: until somebody writes
+      require "artel.server_core".GREETING_TIMEOUT = value.greetingTimeout
+      return "done"
+    end,
+  }]]
+
+  it("a greeting that does not come in time: that client is cut off, no other", function()
+    start(HASTY_ECHO)
+    local worker = assert(factory:connectToSharedWorker(address))
+    assert.equal("done", worker:request { greetingTimeout = 0.1 })
+    local silent, slow = support.bareClient(address), support.bareClient(address)
+    slow:send "ATL"
+    assert.equal("", silent:awaitEnd())
+    assert.equal("", slow:awaitEnd())
+    silent:close()
+    slow:close()
+    assert.equal(2, select(2, support.log():gsub("cut off: it did not greet in time", "")))
+    assert.equal("done", worker:request { greetingTimeout = TIMEOUT })
+    worker:close()
+  end)
+
+  it("a greeting that it was too busy to read in time, and serves that client", function()
+    start(HASTY_ECHO)
+    local worker = assert(factory:connectToSharedWorker(address))
+    local pipe = support.path "pipe"
+    assert.equal(0, program.run({ "mkfifo", pipe }).code)
+    local response
+    local busy = artel.async(function()
+      response = worker:request { greetingTimeout = 0, pause = pipe }
+    end)
+    local client = support.bareClient(address)
+    client:send "ATL1"
+    support.write(pipe, "")
+    assert.equal("ATL1", client:receive(4))
+    busy:await(TIMEOUT)
+    assert.equal("done", response)
+    assert.equal("done", worker:request { greetingTimeout = TIMEOUT })
+    client:close()
+    worker:close()
   end)
 
   it("one byte at a time", function()

@@ -3,10 +3,11 @@
 -- address, connections that rest, connections that flood.
 
 local artel = require "artel"
+local helper = require "spec.helper"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
-local MASTERS, IDLE = 50, 500
+local MASTERS, IDLE, FLOOD = 50, 500, 3000
 
 local COUNTER = [[(function()
   local count = 0
@@ -64,7 +65,42 @@ local function startMaster(script, input, done)
   end
 end
 
+--- Keeps `width` connections at a time going to the address, of which each does one thing
+--- and begins anew when it has ended, until stop() is called.
+---@return { ended: integer, greets: boolean, stop: fun() }
+local function flood(address, width)
+  local path = address:match "^unix://(.*)"
+  local flooder = { ended = 0, greets = false }
+  local open, begun, stopped = {}, 0, false
+  local OPENINGS = { "", "AT", "GET / HTTP/1.1\r\n\r\n", "ATL1" }
+  local function begin()
+    local pipe = uv.new_pipe()
+    open[pipe] = true
+    begun = begun + 1
+    local opening = OPENINGS[flooder.greets and 4 or begun % 4 + 1]
+    local function finish()
+      if pipe:is_closing() then return end
+      pipe:close()
+      open[pipe], flooder.ended = nil, flooder.ended + 1
+      if not stopped then begin() end
+    end
+    pipe:connect(path, function(err)
+      if err then return finish() end
+      pipe:write(opening, function() end)
+      pipe:read_start(finish) -- an answer, or the end
+    end)
+  end
+  function flooder.stop()
+    stopped = true
+    for pipe in pairs(open) do pipe:close() end
+    uv.run "nowait"
+  end
+  for _ = 1, width do begin() end
+  return flooder
+end
+
 describe("with many at once, a shared worker", function()
+  support.outliveBrokenPipes { setup = setup, teardown = teardown }
   before_each(support.setUp)
   after_each(function() support.tearDown() end)
 
@@ -149,4 +185,47 @@ describe("with many at once, a shared worker", function()
     support.stop(factory, address)
   end)
 
+  it(("serves in a flood of %d connections that mostly never greet"):format(FLOOD), function()
+    local most = 200
+    local factory, address, pid = support.start([[{
+      onRequest = function(self, timeout)
+        require "artel.server_core".GREETING_TIMEOUT = timeout -- from the next one on
+        return "done"
+      end,
+    }]], { socketContextExpression = ("{ maxConnections = %d }"):format(most) })
+    local function countDescriptors()
+      local count = 0
+      local folder = assert(uv.fs_scandir(("/proc/%d/fd"):format(pid)))
+      while uv.fs_scandir_next(folder) do count = count + 1 end
+      return count
+    end
+    local before = countDescriptors() -- who asked for its pid may be among them
+    local early = assert(factory:connectToSharedWorker(address))
+    assert.equal("done", early:request(0.1))
+    local flooder = flood(address, most + 100)
+    local answers, late
+    local served = artel.async(function()
+      answers = 0
+      while flooder.ended < FLOOD do
+        assert.equal("done", early:request(0.1))
+        answers = answers + 1
+      end
+      -- One that comes now has more time to greet than a busy machine may take. Of those that
+      -- never greet too few are left to fill the worker.
+      flooder.greets = true
+      assert.equal("done", early:request(support.TIMEOUT))
+      late = assert(factory:connectToSharedWorker(address))
+      assert.equal("done", late:request(support.TIMEOUT))
+    end)
+    served:await(support.TIMEOUT)
+    assert.is_true(answers > 0)
+    assert.is_true(countDescriptors() <= before + most)
+    flooder.stop()
+    helper.eventually(function() return countDescriptors() <= before + 2 end)
+    late:close()
+    early:close()
+    helper.eventually(function() return countDescriptors() <= before end)
+    support.stop(factory, address)
+    assert.matches("cut off: it did not greet in time", support.log())
+  end)
 end)

@@ -116,6 +116,21 @@ function support.stop(factory, address)
   if not stopped then error(("not stopped: %s\n%s"):format(tostring(err), support.log()), 2) end
 end
 
+--- To be called in a describe() whose specs write to workers that may have cut them off: who
+--- does so gets SIGPIPE, and what luv writes is not exempt.
+function support.outliveBrokenPipes(busted)
+  local broken
+  busted.setup(function()
+    broken = uv.new_signal()
+    broken:start "sigpipe"
+    broken:unref()
+  end)
+  busted.teardown(function()
+    broken:close()
+    uv.run "nowait"
+  end)
+end
+
 --- Connects a bare socket: what a client of any other kind is. It has send, receive and close.
 function support.bareClient(address)
   local descriptor = assert(core.sockets.connect(address, support.TIMEOUT))
