@@ -115,6 +115,29 @@ terminate
     end
   end)
 
+  it("goes on with what a handler has started while its master is silent", function()
+    local worker <close> = helper.worker [[{ onMessage = function(self, _, channel)
+      require "artel".async(function()
+        local _, err = channel:receiveMessage(0.05)
+        channel:sendMessage(err.kind)
+      end)
+    end }]]
+    worker:sendMessage "start"
+    assert.equal("timeout", worker:receiveMessage(TIMEOUT))
+  end)
+
+  it("gives a message to who waits for it in the worker, and the next to its handler", function()
+    local worker <close> = helper.worker [[{ onMessage = function(self, message, channel)
+      if message ~= "start" then return channel:sendMessage("the handler got " .. message) end
+      require "artel".async(function()
+        channel:sendMessage("the task got " .. channel:receiveMessage())
+      end)
+    end }]]
+    for _, message in ipairs { "start", "one", "two" } do worker:sendMessage(message) end
+    assert.equal("the task got one", worker:receiveMessage(TIMEOUT))
+    assert.equal("the handler got two", worker:receiveMessage(TIMEOUT))
+  end)
+
   it("takes and gives a string of 256 MiB", function()
     if helper.isWatched then return end -- of a size that leaves no room for watching
     for encoding, megabytes in pairs { msgpack = 256, json = 16 } do

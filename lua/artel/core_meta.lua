@@ -103,6 +103,15 @@ function core.peek(channel) end
 ---@return any value or an error object
 function core.take(channel) end
 
+--- Takes the next frame if it is a message or a request and nothing was set aside before it.
+---@param channel artel.core.Channel
+---@param wait? boolean sends what is queued and waits for a frame, whatever else is to be done
+---@return integer? kind nil when there is no such frame
+---@return integer? id
+---@return true|nil ok
+---@return any value or an error
+function core.takeWork(channel, wait) end
+
 ---@param block? boolean
 ---@return "more"|"none"|"end"|"signal"
 function core.fill(channel, block) end
@@ -213,8 +222,9 @@ function core.claimRunTime(channel, id) end
 ---@return boolean
 function core.claimBegin(channel, id) end
 
---- In the worker, before the answer is queued.
+--- In the worker, before the answer is queued. Answers how long it ran, as claimRunTime.
 ---@param id integer
+---@return number seconds
 function core.claimFinish(channel, id) end
 
 -- ---- functions and terminals ----

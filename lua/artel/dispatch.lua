@@ -14,7 +14,7 @@ local dispatch = {}
 
 ---@class artel.ChannelState what Lua keeps for a channel, made at the first call that waits
 ---@field inbox artel.Queue of { message, err, bytes }: set aside while somebody waited for more
----@field asideBytes integer? what the inbox took in the stream
+---@field asideBytes integer what all that was set aside took in the stream
 ---@field messageWaiters artel.Queue
 ---@field requests artel.Queue of { value, id }: for receiveRequest()
 ---@field requestsAside artel.Queue? of { id, ok, value, bytes }: taken in by lookAhead()
@@ -50,7 +50,7 @@ function dispatch.stateOf(channel)
   local state = core.state(channel)
   if not state then
     state = {
-      inbox = Queue.new(), messageWaiters = Queue.new(),
+      inbox = Queue.new(), asideBytes = 0, messageWaiters = Queue.new(),
       requests = Queue.new(), requestWaiters = Queue.new(), writeWaiters = Queue.new(),
       pending = {}, pendingCount = 0, lostResponses = 0, selectWaiters = {},
     }
@@ -140,7 +140,7 @@ local function setAside(channel, state)
   local ok, value = core.take(channel)
   local bytes = before - core.unread(channel)
   state.inbox:push(ok and { value, nil, bytes } or { nil, value, bytes })
-  state.asideBytes = (state.asideBytes or 0) + bytes
+  state.asideBytes = state.asideBytes + bytes
   core.setQueuedInLua(channel, true)
   if state.asideBytes > ASIDE_MAX then
     dispatch.finish(channel, state, core.newError { kind = "oversize",
@@ -152,9 +152,19 @@ end
 function dispatch.takeAside(channel, state)
   local entry = state.inbox:pop()
   if not entry then return nil end
-  state.asideBytes = (state.asideBytes or 0) - (entry[3] or 0)
+  state.asideBytes = state.asideBytes - (entry[3] or 0)
   if state.inbox:isEmpty() then core.setQueuedInLua(channel, false) end
   return entry
+end
+
+--- Takes the next message, one that was set aside first; there must be one.
+---@return true|nil ok
+---@return any message or an error
+function dispatch.takeNextMessage(channel, state)
+  local entry = dispatch.takeAside(channel, state)
+  if not entry then return core.take(channel) end
+  if entry[2] then return nil, entry[2] end
+  return true, entry[1]
 end
 
 local function takeMessage(channel, state)
@@ -217,20 +227,26 @@ end
 
 local function mayTakeRequest(state) return not state.mayTakeRequest or state.mayTakeRequest() end
 
+--- Answers a request whose value could not be decoded.
+function dispatch.refuseUndecoded(channel, id, err)
+  dispatch.refuse(channel, id, { kind = err.kind, message = err.message })
+  core.flush(channel)
+end
+
 --- Gives a request to whoever answers requests.
 local function giveRequest(channel, state, id, ok, value)
-  if ok and state.onRequest then
+  if not ok then
+    dispatch.refuseUndecoded(channel, id, value)
+  elseif state.onRequest then
     state.onRequest(channel, id, value)
-  elseif ok and state.requestWaiters:peek() then
+  elseif state.requestWaiters:peek() then
     local waiter = state.requestWaiters:pop()
     waiter.value, waiter.id = value, id
     scheduler.wake(waiter)
-  elseif ok and state.answersRequests then
+  elseif state.answersRequests then
     state.requests:push({ value = value, id = id })
   else
-    dispatch.refuse(channel, id, ok
-      and { kind = "remote", message = "the peer answers no requests" }
-      or { kind = value.kind, message = value.message })
+    dispatch.refuse(channel, id, { kind = "remote", message = "the peer answers no requests" })
     core.flush(channel)
   end
 end
@@ -399,7 +415,7 @@ local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CAN
 --- know whether it still should.
 function dispatch.lookAhead(channel, state)
   core.fill(channel)
-  while core.isOpen(channel) and (state.asideBytes or 0) < LOOK_AHEAD_MAX do
+  while core.isOpen(channel) and state.asideBytes < LOOK_AHEAD_MAX do
     local kind, id = core.peek(channel)
     if CALLS_NOBODY[kind] then
       TAKERS[kind](channel, state, id)
@@ -417,7 +433,7 @@ function dispatch.lookAhead(channel, state)
       local entry = { id = id, ok = ok, value = value, bytes = bytes }
       state.requestsAside:push(entry)
       state.asideById[id] = entry
-      state.asideBytes = (state.asideBytes or 0) + bytes
+      state.asideBytes = state.asideBytes + bytes
     else
       return
     end

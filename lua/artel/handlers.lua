@@ -5,6 +5,7 @@
 
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
+local frame = require "artel.frame"
 local requests = require "artel.requests"
 local scheduler = require "artel.scheduler"
 local waiting = require "artel.waiting"
@@ -26,6 +27,7 @@ local REQUESTS_MAX = 1000
 ---@field failure table? what a raised error becomes for the peer; nothing is dispatched then
 ---@field hidesTracebacks boolean? the peer does not get to see our code
 ---@field handled fun(connection)? called when a handler has ended, whichever
+---@field isAlone (fun(connection): boolean)? nothing else can give this process anything to do
 ---@field failed fun(connection, failure)? called once, when onConnect or onMessage has raised
 ---@field tally table? counts messages, requests and errors
 ---@field log fun(connection, format: string, ...)
@@ -58,22 +60,22 @@ local function settled(ok, answer, ...)
   return ok, answer, ...
 end
 
---- The body of every handler's coroutine.
-local function handle(connection, finished, id, handler, ...)
-  finished(connection, id,
-    settled(xpcall(handler, handlers.toFailure, connection.implementation, ...)))
+local function handlerEnded(connection)
   connection.active = connection.active - 1
-  if id then connection.running[id] = nil end
   if connection.handled then connection:handled() end
 end
 
---- Calls `handler(implementation, ...)` in a coroutine, then
---- `finished(connection, id, ok, ...)` with what it answered, or with false and a failure.
-function handlers.start(connection, finished, id, handler, ...)
+local function handle(connection, finished, handler, ...)
+  finished(connection, settled(xpcall(handler, handlers.toFailure, connection.implementation, ...)))
+  handlerEnded(connection)
+end
+
+--- Calls `handler(implementation, ...)`, which does not belong to a frame, in a coroutine, then
+--- `finished(connection, ok, ...)` with what it answered, or with false and a failure.
+function handlers.start(connection, finished, handler, ...)
   connection.active = connection.active + 1
-  local owner = { isHandler = true, id = id, channel = connection.channel }
-  if id then connection.running[id] = owner end
-  scheduler.startHandler(owner, handle, connection, finished, id, handler, ...)
+  local owner = { isHandler = true, channel = connection.channel }
+  scheduler.start(owner, handle, connection, finished, handler, ...)
 end
 
 --- Whether nobody waits any more for what the running handler will answer: its request was
@@ -99,15 +101,18 @@ local function goOn(connection)
   if held and core.isOpen(channel) then waiting.update(channel) end -- there is room to read again
 end
 
-local function messageHandled(connection, _, ok, failure)
+--- Messages are handled one after another, and after onConnect: the next one may come.
+local function messageHandled(connection, ok, failure)
   connection.busy, connection.connecting = false, nil
-  if not ok then
-    count(connection, "errors")
-    if not connection.failure then
-      connection.failure = failure
-      if connection.failed then connection:failed(failure) end
-    end
-  end
+  if ok then return end
+  count(connection, "errors")
+  if connection.failure then return end
+  connection.failure = failure
+  if connection.failed then connection:failed(failure) end
+end
+
+local function connectHandled(connection, ok, failure)
+  messageHandled(connection, ok, failure)
   goOn(connection)
 end
 
@@ -117,16 +122,14 @@ local HOLD_MAX = 100e-6
 local FAST = 20e-6
 local AVERAGE_WEIGHT = 0.1
 
---- Whether the reply may wait for those of the requests that are here already.
-local function mayHold(connection, id, state)
-  local run = core.claimRunTime(connection.channel, id)
+--- Whether the reply to a request that ran so long, seconds, may wait for those of the requests
+--- that are here already.
+local function mayHold(connection, state, run)
   if run == 0 then return false end -- nobody has measured it
   local average = connection.averageRun or run
   connection.averageRun = average + AVERAGE_WEIGHT * (run - average)
   local held = (state.heldTime or 0) + run
-  if not state.pumping or run > FAST or connection.averageRun > FAST or held > HOLD_MAX then
-    return false
-  end
+  if run > FAST or connection.averageRun > FAST or held > HOLD_MAX then return false end
   state.heldTime = held
   return true
 end
@@ -135,9 +138,8 @@ local function requestHandled(connection, id, ok, response, reason)
   local channel = connection.channel
   if not ok then count(connection, "errors") end
   if not core.isOpen(channel) then return end
-  core.claimFinish(channel, id)
   local state = core.state(channel)
-  local hold = mayHold(connection, id, state)
+  local hold = mayHold(connection, state, core.claimFinish(channel, id))
   local told
   if ok then
     local _, _, lost = requests.respond(channel, id, response, reason, true)
@@ -146,22 +148,11 @@ local function requestHandled(connection, id, ok, response, reason)
     told = dispatch.refuse(channel, id, shown(connection, response))
   end
   if not told and connection.flooded then return connection:flooded() end
-  if hold and told then return end
-  state.flushHeld()
-  if state.holdsBack then goOn(connection) end
+  if not (hold and told) then state.flushHeld() end
 end
 
---- Handles the next message, one that was set aside first.
-local function takeMessage(connection, state)
-  local channel, implementation = connection.channel, connection.implementation
-  local ok, message
-  local entry = dispatch.takeAside(channel, state)
-  if entry then
-    ok = entry[2] == nil
-    if ok then message = entry[1] else message = entry[2] end
-  else
-    ok, message = core.take(channel)
-  end
+local function handleMessage(connection, ok, message)
+  local implementation = connection.implementation
   count(connection, "messages")
   if not ok then
     connection:log("a message was dropped: %s", message)
@@ -169,15 +160,75 @@ local function takeMessage(connection, state)
     connection:log("a message was dropped: the implementation has no onMessage")
   else
     connection.busy = true
-    handlers.start(connection, messageHandled, nil, implementation.onMessage, message, channel,
-      connection.peerName)
+    messageHandled(connection, settled(xpcall(implementation.onMessage, handlers.toFailure,
+      implementation, message, connection.channel, connection.peerName)))
   end
+end
+
+local function handleRequest(connection, owner, id, request)
+  local channel, implementation = connection.channel, connection.implementation
+  if not core.claimBegin(channel, id) then return end -- its pool has taken it back
+  count(connection, "requests")
+  if not implementation.onRequest then
+    dispatch.refuse(channel, id, { kind = "remote", message = "the worker answers no requests" })
+  elseif connection.active > REQUESTS_MAX then
+    -- Holding it back would hold back the answer that a running handler waits for.
+    dispatch.refuse(channel, id, { kind = "overloaded",
+      message = ("%d requests of this connection are being handled"):format(REQUESTS_MAX) })
+  else
+    owner.id, owner.isCancelled = id, nil
+    connection.running[id] = owner
+    requestHandled(connection, id, settled(xpcall(implementation.onRequest, handlers.toFailure,
+      implementation, request, channel, connection.peerName)))
+    connection.running[id] = nil
+  end
+end
+
+--- The next frame for a handler, when it is certain that nobody else wants one or has anything
+--- to do. Then it is even waited for here, as a raw worker would, and neither the dispatcher
+--- nor the loop needs a turn.
+local function nextFrame(connection, state)
+  if connection.active > 0 or connection.failure or connection.stopped or state.asideBytes > 0
+    or not (connection.isAlone and connection:isAlone()) then return nil end
+  if state.heldTime then
+    local kind, id, ok, value = core.takeWork(connection.channel)
+    if kind then return kind, id, ok, value end
+    state.flushHeld()
+  end
+  return core.takeWork(connection.channel, true)
+end
+
+--- The body of the coroutine that handles a frame, and perhaps those behind it.
+local function handleFrames(owner, connection, kind, id, ok, value)
+  local channel = connection.channel
+  local state = core.state(channel)
+  while kind do
+    connection.active = connection.active + 1
+    if kind == frame.MESSAGE then
+      handleMessage(connection, ok, value)
+    elseif ok then
+      handleRequest(connection, owner, id, value)
+    else
+      dispatch.refuseUndecoded(channel, id, value)
+    end
+    connection.active = connection.active - 1
+    kind, id, ok, value = nextFrame(connection, state)
+  end
+  if not state.pumping then
+    if state.heldTime then state.flushHeld() end
+    goOn(connection)
+  end
+  if connection.handled then connection:handled() end
+end
+
+local function startFrames(connection, kind, id, ok, value)
+  local owner = { isHandler = true, channel = connection.channel }
+  scheduler.startHandler(owner, handleFrames, owner, connection, kind, id, ok, value)
 end
 
 --- Connects the frames that come in with the handlers.
 function handlers.attach(connection)
   local state = dispatch.stateOf(connection.channel)
-  local implementation = connection.implementation
   connection.running = {}
 
   function state.onCancel(id)
@@ -197,9 +248,9 @@ function handlers.attach(connection)
     return connection.connecting or connection.stopped or connection.failure ~= nil
   end
 
-  function state.onMessage()
+  function state.onMessage(channel)
     if isHeld() or connection.busy then return false end
-    takeMessage(connection, state)
+    startFrames(connection, frame.MESSAGE, nil, dispatch.takeNextMessage(channel, state))
     return true
   end
 
@@ -207,19 +258,8 @@ function handlers.attach(connection)
     return not isHeld() and (connection.active < REQUESTS_MAX or state.pendingCount > 0)
   end
 
-  function state.onRequest(channel, id, request)
-    if not core.claimBegin(channel, id) then return end -- its pool has taken it back
-    count(connection, "requests")
-    if not implementation.onRequest then
-      dispatch.refuse(channel, id, { kind = "remote", message = "the worker answers no requests" })
-    elseif connection.active >= REQUESTS_MAX then
-      -- Holding it back would hold back the answer that a running handler waits for.
-      dispatch.refuse(channel, id, { kind = "overloaded",
-        message = ("%d requests of this connection are being handled"):format(REQUESTS_MAX) })
-    else
-      handlers.start(connection, requestHandled, id, implementation.onRequest, request, channel,
-        connection.peerName)
-    end
+  function state.onRequest(_, id, request)
+    startFrames(connection, frame.REQUEST, id, true, request)
   end
 end
 
@@ -231,8 +271,7 @@ function handlers.connect(connection)
     return
   end
   connection.busy, connection.connecting = true, true
-  handlers.start(connection, messageHandled, nil, onConnect, connection.channel,
-    connection.peerName)
+  handlers.start(connection, connectHandled, onConnect, connection.channel, connection.peerName)
 end
 
 return handlers

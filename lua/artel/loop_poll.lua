@@ -57,10 +57,10 @@ function loop.soon(callback) loop.after(0, callback) end
 
 --- Whether nobody but the caller waits for anything.
 function loop.isIdle()
-  for watch in pairs(watches) do
+  for watch in next, watches do
     if not watch.background then return false end
   end
-  for timer in pairs(timers) do
+  for timer in next, timers do
     if not timer.background then return false end
   end
   return true

@@ -25,6 +25,11 @@ local function followLoop()
   end
 end
 
+--- Whether the channel alone can give this process anything to do.
+local function isAlone()
+  return not package.loaded.luv and pollLoop.isIdle() and scheduler.isIdle()
+end
+
 --- One turn of the host: takes in what comes, or lets the loop go round once.
 local function turn(run)
   local channel, state = run.channel, dispatch.stateOf(run.channel)
@@ -69,8 +74,7 @@ local function callHandler(run, name, ...)
   local handler = run.implementation[name]
   if not handler then return nil end
   local failure
-  handlers.start(run, function(_, _, ok, err) if not ok then failure = err end end, nil, handler,
-    ...)
+  handlers.start(run, function(_, ok, err) if not ok then failure = err end end, handler, ...)
   while run.active > 0 and not failure and canGoOn() do turn(run) end
   return failure
 end
@@ -136,7 +140,7 @@ function runner.run(channel, implementation, plan)
   ---@class artel.Run: artel.Connection
   local run = {
     channel = channel, implementation = implementation, plan = plan, active = 0, busy = true,
-    connecting = true, handled = followLoop, log = function(_, ...) log(...) end,
+    connecting = true, handled = followLoop, isAlone = isAlone, log = function(_, ...) log(...) end,
   }
   scheduler.setLoop(pollLoop)
   followLoop()

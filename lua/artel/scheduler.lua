@@ -12,7 +12,7 @@ local scheduler = {}
 
 local coroutines = core.coroutines
 local runQueue = Queue.new()
-local depth = 0 -- how many run() are on the stack; the outermost empties the run queue
+local running = false -- whether run() is on the stack: it empties the run queue at its end
 local kicked = false -- the loop has been asked to empty it
 local currentLoop
 
@@ -44,14 +44,22 @@ local function emptyRunQueue()
   end
 end
 
+local function runAll(fn, ...)
+  fn(...)
+  emptyRunQueue()
+end
+
 --- Calls `fn(...)` and afterwards everything that became ready through it.
 function scheduler.run(fn, ...)
-  depth = depth + 1
-  local ok, err = pcall(fn, ...)
-  if ok and depth == 1 then ok, err = pcall(emptyRunQueue) end
-  depth = depth - 1
+  if running then return fn(...) end
+  running = true
+  local ok, err = pcall(runAll, fn, ...)
+  running = false
   if not ok then error(err, 0) end
 end
+
+--- Whether nobody is ready to go on.
+function scheduler.isIdle() return runQueue:isEmpty() end
 
 local function kick()
   kicked = false
@@ -65,7 +73,7 @@ function scheduler.wake(waiter)
   waiter.done = true
   if not waiter.coroutine and not waiter.callback then return end -- somebody blocks on it
   runQueue:push(waiter)
-  if depth == 0 and not kicked then
+  if not running and not kicked then
     kicked = true
     scheduler.loop().soon(kick)
   end

@@ -25,10 +25,10 @@ local function call(server, name, deadline, ...)
   local handler = server.implementation[name]
   if not handler then return nil end
   local ended, failure = false, nil
-  handlers.start(server.own, function(_, _, ok, err)
+  handlers.start(server.own, function(_, ok, err)
     ended = true
     if not ok then failure = err end
-  end, nil, handler, ...)
+  end, handler, ...)
   local isStart = deadline == nil -- without a deadline, but a signal ends it
   Server.turnUntil(function() return ended or isStart and server.stopReason ~= nil end, deadline)
   if not ended and isStart then

@@ -93,14 +93,14 @@ local function query(connection, cookie)
   local onQuery = connection.implementation.onQuery
   if not onQuery then return respond(connection, privileged, true, nil) end
   connection.querying = true
-  handlers.start(connection, function(_, _, ok, answer)
+  handlers.start(connection, function(_, ok, answer)
     connection.querying = nil
     respond(connection, privileged, ok, answer)
     if core.isOpen(connection.channel) then
       local state = core.state(connection.channel)
       if state.holdsBack then dispatch.pump(connection.channel, state) end
     end
-  end, nil, onQuery, privileged)
+  end, onQuery, privileged)
 end
 
 --- Takes a stop or query frame. Statuses have no numbers, so they are made one by one.

@@ -86,7 +86,7 @@ end
 function Connection:count()
   local bytes = 0
   if core.isOpen(self.channel) then
-    bytes = core.unread(self.channel) + (core.state(self.channel).asideBytes or 0)
+    bytes = core.unread(self.channel) + core.state(self.channel).asideBytes
   end
   if bytes ~= self.undelivered then
     local added = bytes - self.undelivered
@@ -204,7 +204,7 @@ local function isDrained(connection)
   return false
 end
 
-local function disconnected(connection, _, ok, failure)
+local function disconnected(connection, ok, failure)
   if not ok then
     connection.tally.errors = connection.tally.errors + 1
     connection:log("an error in onDisconnect: %s", failure.traceback)
@@ -219,7 +219,7 @@ function Connection:settle()
   self.leaving = true
   local onDisconnect = self.implementation.onDisconnect
   if self.greeted and onDisconnect then
-    handlers.start(self, disconnected, nil, onDisconnect, self.channel, self.ending)
+    handlers.start(self, disconnected, onDisconnect, self.channel, self.ending)
   else
     self:close()
   end

@@ -8,6 +8,7 @@
 #include "../core/error.h"
 #include "../core/fd.h"
 #include "error.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -51,6 +52,39 @@ static int take(lua_State *L)
     lua_pushboolean(L, true);
     artel_box_take(L, 1, &frame);
     return 2; /* what is on top: true, value; or nil, err */
+}
+
+/*
+ * takeWork(channel, wait?) → kind, id, true, value | kind, id, nil, err | nothing, when
+ * the next frame is neither a message nor a request, or when others were set aside. Waits
+ * in the kernel whatever else is to be done; what is queued is sent before that, and what
+ * then is left of it needs somebody to look after it, so there is no wait.
+ */
+static int take_work(lua_State *L)
+{
+    bool wait = lua_toboolean(L, 2);
+    struct artel_channel_box *box = artel_check_box(L, 1);
+    while (box->channel != NULL && !box->queued_in_lua) {
+        artel_check_open_box(L, 1);
+        struct artel_frame frame;
+        int found = artel_channel_next(box->channel, &frame);
+        if (found == 1 && frame.kind <= ARTEL_FRAME_REQUEST) {
+            lua_pushinteger(L, frame.kind);
+            lua_pushinteger(L, frame.id);
+            if (artel_box_take(L, 1, &frame) == 1) {
+                lua_pushboolean(L, true);
+                lua_insert(L, -2);
+            }
+            return 4;
+        }
+        if (found != 0 || !wait || artel_channel_flush(box->channel) != 1) {
+            break;
+        }
+        if (artel_box_fill(box, true) == -EINTR) {
+            artel_run_hooks(L); /* which may close it */
+        }
+    }
+    return 0;
 }
 
 /* fill(channel, block?) → "more" | "none" | "end" | "signal" */
@@ -250,6 +284,7 @@ void artel_channel_parts_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"peek", peek},
                                          {"take", take},
+                                         {"takeWork", take_work},
                                          {"fill", fill},
                                          {"queue", queue},
                                          {"flush", flush},

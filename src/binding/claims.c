@@ -99,14 +99,15 @@ static int claim_begin(lua_State *L)
     return 1;
 }
 
-/* claimFinish(channel, id): before the answer is queued */
+/* claimFinish(channel, id) → seconds that it ran, as claimRunTime; before the answer is
+ * queued */
 static int claim_finish(lua_State *L)
 {
     struct artel_claims *claims = check_claims(L);
     if (claims != NULL) {
         artel_claims_finish(claims, check_id(L));
     }
-    return 0;
+    return claim_run_time(L);
 }
 
 /* Beside the functions: claimSlots, how many requests may be in flight. */
