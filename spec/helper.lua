@@ -219,7 +219,10 @@ end
 
 --- Runs `fn` in artel.async to its end; what it raises is raised.
 function helper.await(fn, ...)
-  return artel.async(fn, ...):await(helper.TIMEOUT)
+  local task = artel.async(fn, ...)
+  local answer = table.pack(task:await(helper.TIMEOUT))
+  assert(task:isDone(), "it did not end within " .. helper.TIMEOUT .. " s")
+  return table.unpack(answer, 1, answer.n)
 end
 
 --- Checks that `fn` raises what is expected, and names the line from which it was called here.

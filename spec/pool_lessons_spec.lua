@@ -5,54 +5,10 @@
 local artel = require "artel"
 local core = require "artel.core"
 local helper = require "spec.helper"
+local pools = require "spec.pools"
 
 local TIMEOUT = helper.TIMEOUT
-
--- Computes until the file is there; a handler that computes lets no other one begin.
-local HELPERS = [[
-  local function exists(path)
-    local file = io.open(path)
-    if file then file:close() end
-    return file ~= nil
-  end
-  local function computeUntil(path) while not exists(path) do end end
-  local function killMe() require "luv".kill(require "luv".os_getpid(), "sigkill") end
-]]
-
---- A pool whose onRequest(_, request) is the text.
-local function pool(body, count, options, profile)
-  profile = profile or {}
-  if not (options and options.captureOutput) then profile.outputPath = "/dev/null" end
-  profile.stage1Parts = { "helpers = function() " .. HELPERS
-    .. " return exists, computeUntil, killMe end" }
-  return artel.WorkerFactory.new(profile):createWorkerPoolWithExpression(([[(function()
-    local exists, computeUntil, killMe = helpers()
-    return { onRequest = function(_, request) %s end }
-  end)()]]):format(body), count, options)
-end
-
-local function status(workers)
-  local values = {}
-  for _, counter in ipairs(workers:getStatus():getCounters()) do
-    values[counter:getName()] = counter:getValue()
-  end
-  return values
-end
-
---- Starts a request of its own for each value; all of them are sent to one worker at once.
-local function ask(workers, ...)
-  assert.is_true(workers:waitUntilReady(TIMEOUT))
-  workers:engine().slots[1].depth = select("#", ...)
-  local tasks = {}
-  for i, value in ipairs { ... } do
-    tasks[i] = artel.async(function() return workers:request(value) end)
-  end
-  assert.equal(0, status(workers).queued)
-  return tasks
-end
-
---- The outcome of a task: response, err.
-local function outcome(task) return task:await(TIMEOUT) end
+local ask, outcome, pool, status = pools.ask, pools.outcome, pools.new, pools.status
 
 local function waitForDeath(pid)
   helper.eventually(function() return not helper.isAlive(pid) end)
@@ -230,7 +186,7 @@ describe("time of a request", function()
   -- A worker that comes up when the file is there.
   local function lateBloomer(path, options)
     return artel.WorkerFactory.new { outputPath = "/dev/null",
-      stage1Parts = { HELPERS .. ("computeUntil(%q)"):format(path) } }
+      stage1Parts = { pools.HELPERS .. ("computeUntil(%q)"):format(path) } }
       :createWorkerPoolWithExpression("{ onRequest = function(_, request) return request end }",
         1, options)
   end

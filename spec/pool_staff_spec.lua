@@ -6,6 +6,8 @@ local helper = require "spec.helper"
 local program = require "spec.program"
 local uv = require "luv"
 
+local TIMEOUT = helper.TIMEOUT
+
 local function pool(expression, count, options, profile)
   profile = profile or {}
   profile.outputPath = "/dev/null"
@@ -31,6 +33,18 @@ describe("the workers of a pool", function()
     workers[1]:kill "KILL"
     assert.equal(2, workers:request(2))
     assert.equal(2, failures)
+  end)
+
+  it("wake those who wait in coroutines until they are ready, or cannot start", function()
+    helper.await(function()
+      local workers <close> = pool("{ onRequest = function(_, r) return r end }", 2)
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      local failing <close> = pool("error 'unable'", 1)
+      local ready, err = failing:waitUntilReady(TIMEOUT)
+      assert.is_nil(ready)
+      assert.equal("bootstrap", err.kind)
+      assert.matches("unable", tostring(err))
+    end)
   end)
 
   it("are recycled under load, and every request gets its response", function()

@@ -6,6 +6,7 @@ local core = require "artel.core"
 local Deadlines = require "artel.deadlines"
 local errorWith = require "artel.error_with"
 local Percentiles = require "artel.percentiles"
+local poolRoom = require "artel.pool_room"
 local Queue = require "artel.queue"
 local scheduler = require "artel.scheduler"
 local Slot = require "artel.pool_slot"
@@ -17,7 +18,7 @@ local waiting = require "artel.waiting"
 ---@field staff artel.PoolStaff who puts workers into the slots
 ---@field queue artel.Queue of jobs; ended ones are skipped
 ---@field queued integer jobs in it that have not ended
----@field queuedBytes integer
+---@field openBytes integer of all requests that have not ended
 ---@field deadlines artel.Deadlines
 ---@field closing boolean?
 local Engine = {}
@@ -29,7 +30,7 @@ Engine.__index = Engine
 function Engine.new(options, start, encode)
   local engine = setmetatable({
     options = options, encode = encode, slots = {}, queue = Queue.new(), queued = 0,
-    queuedBytes = 0, deadlines = Deadlines.new(), finished = 0, failed = 0, turn = 0,
+    openBytes = 0, deadlines = Deadlines.new(), finished = 0, failed = 0, turn = 0,
     waitTimes = Percentiles.new(), runTimes = Percentiles.new(),
   }, Engine)
   engine.assignWaiter = { callback = function()
@@ -46,6 +47,7 @@ end
 local function finish(engine, job, value, err)
   if job.ended then return end
   job.ended, job.answer, job.failure = true, value, err
+  engine.openBytes = engine.openBytes - #job.bytes
   if err then engine.failed = engine.failed + 1 else engine.finished = engine.finished + 1 end
   if job.queueEntry then Deadlines.cancel(job.queueEntry) end
   if job.runEntry then Deadlines.cancel(job.runEntry) end
@@ -55,13 +57,11 @@ end
 local function leaveQueue(engine, job)
   job.isQueued = false
   engine.queued = engine.queued - 1
-  engine.queuedBytes = engine.queuedBytes - #job.bytes
 end
 
 local function enqueue(engine, job, first)
   job.isQueued, job.slot = true, nil
   engine.queued = engine.queued + 1
-  engine.queuedBytes = engine.queuedBytes + #job.bytes
   if first then engine.queue:pushFront(job) else engine.queue:push(job) end
 end
 
@@ -292,14 +292,13 @@ function Engine:submit(value, timeout, onEnd, isMap)
   local suspended = self.staff.suspended
   if suspended then return nil, errorWith(suspended, { phase = "queued" }) end
   local options = self.options
-  if not isMap and (self:waitingCount() >= options.maxQueue
-      or self.queuedBytes + #bytes > options.maxQueueBytes and self.queued > 0) then
-    return nil, core.newError { kind = "overloaded",
-      message = ("%d requests of %d bytes are queued already"):format(self.queued,
-        self.queuedBytes) }
+  if not isMap then
+    err = poolRoom.refusal(self, #bytes)
+    if err then return nil, err end
   end
   local job = { engine = self, bytes = bytes, timeout = timeout or options.requestTimeout,
     onEnd = onEnd, attempts = 0, queuedAt = core.now(), callback = onAnswer }
+  self.openBytes = self.openBytes + #bytes
   enqueue(self, job)
   if options.queueTimeout then
     job.queueEntry = self.deadlines:add(options.queueTimeout, queueTimedOut, self, job)
@@ -321,20 +320,6 @@ function Engine:runningCount()
   for _, slot in ipairs(self.slots) do
     for _, job in pairs(slot.jobs) do
       if not job.ended then count = count + 1 end
-    end
-  end
-  return count
-end
-
---- How many requests wait, here or at a worker behind others; those that an idle worker will
---- get at once do not count.
-function Engine:waitingCount()
-  local count = self.queued
-  for _, slot in ipairs(self.slots) do
-    if slot.inFlight > 0 then
-      count = count + slot.inFlight - 1
-    elseif slot:hasRoom() then
-      count = count - 1
     end
   end
   return count

@@ -2,6 +2,7 @@
 -- map and imap: many requests over a pool, of which only a window is taken ahead.
 
 local core = require "artel.core"
+local poolRoom = require "artel.pool_room"
 local poolWait = require "artel.pool_wait"
 local progress = require "artel.progress"
 
@@ -40,7 +41,7 @@ end
 --- Whether another item may be taken ahead. One always may, however large.
 function Run:hasRoom()
   return self.open < self.window
-    and (self.open == 0 or self.engine.queuedBytes < self.engine.options.maxQueueBytes)
+    and (self.open == 0 or poolRoom.hasBytesFor(self.engine, 1))
 end
 
 --- Whether so much has ended that it is time to take more: many at once cost less.

@@ -20,6 +20,7 @@ local BACKOFF_FIRST, BACKOFF_MAX = 0.1, 10 -- seconds
 ---@field isReady boolean
 ---@field inFlight integer requests sent and not answered, given-up ones among them
 ---@field jobs table<integer, table> them, by id
+---@field firstId integer? no id in flight is older
 ---@field depth integer how many may be in flight
 ---@field averageRun number? seconds
 ---@field served integer requests that this worker has answered
@@ -77,11 +78,12 @@ end
 --- Whether the worker may get another request now.
 function Slot:hasRoom() return self.inFlight < self.depth and self:isServing() end
 
+local function following(id) return id < 0xFFFFFFFF and id + 1 or 1 end
+
 --- The next id whose claim word is free.
 local function nextId(slot)
   local id = slot.lastId or 0
-  repeat id = id < 0xFFFFFFFF and id + 1 or 1 until not slot.jobs[id]
-    and not slot.claimed[id % core.claimSlots]
+  repeat id = following(id) until not slot.jobs[id] and not slot.claimed[id % core.claimSlots]
   slot.lastId = id
   return id
 end
@@ -92,6 +94,7 @@ end
 function Slot:send(job)
   self.claimed = self.inFlight == 0 and {} or self.claimed
   local id = nextId(self)
+  if self.inFlight == 0 then self.firstId = id end
   local queued, err = core.queueBody(self.worker, id, job.bytes)
   if not queued then return nil, err end
   local state = core.state(self.worker)
@@ -107,6 +110,16 @@ end
 function Slot:forget(job)
   self.jobs[job.id], self.claimed[job.id % core.claimSlots] = nil, nil
   self.inFlight = self.inFlight - 1
+end
+
+--- The bytes of the request that has been in flight for longest: the one that runs, unless the
+--- handler waits. 0 when nobody waits for it any more.
+function Slot:firstBytes()
+  if self.inFlight == 0 then return 0 end
+  local jobs, id = self.jobs, self.firstId
+  while not jobs[id] do id = following(id) end
+  self.firstId = id
+  return jobs[id].ended and 0 or #jobs[id].bytes
 end
 
 --- Learns from a request how many may be in flight.

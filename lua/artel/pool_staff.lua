@@ -23,6 +23,7 @@ local waiting = require "artel.waiting"
 ---@field deaths artel.Queue of errors for receiveMessage()
 ---@field exits artel.Queue of { index, err }: onWorkerExit is still to be told
 ---@field leaving table<artel.Worker, true> let go, and perhaps not ended yet
+---@field onChange fun() a worker is ready, or one has gone
 ---@field listen fun(worker)? makes registerRead hold for a new worker
 ---@field memoryKills integer? how many processes the kernel has killed for want of memory
 local Staff = {}
@@ -181,11 +182,13 @@ function cameUp(staff, slot, worker)
     slot.successor.isReady = true
   end
   staff.everReady = true
-  if not staff.suspended then return end
-  staff.suspended, staff.suspendedSlot, staff.lateBirths = nil, nil, {}
-  for _, other in ipairs(staff.engine.slots) do
-    if not other:isAlive() and not other.startEntry then fill(staff, other) end
+  if staff.suspended then
+    staff.suspended, staff.suspendedSlot, staff.lateBirths = nil, nil, {}
+    for _, other in ipairs(staff.engine.slots) do
+      if not other:isAlive() and not other.startEntry then fill(staff, other) end
+    end
   end
+  staff.onChange()
 end
 
 --- A worker has died, or could not even be started.
@@ -196,6 +199,7 @@ function bury(staff, slot, worker, err, wasReady)
   if not wasReady and not slot:isServing() then diedAtBirth(staff, slot, err) end
   scheduleStart(staff, slot)
   tell(staff, slot, worker, err)
+  staff.onChange()
 end
 
 function hasEnded(staff, slot, worker, err)

@@ -87,12 +87,14 @@ end
 function poolWait.attach(engine)
   engine.waiters = {}
   function engine.deadlines.onEarlier() arm(engine) end
+  function engine.staff.onChange() poolWait.check(engine) end
 end
 
 --- The pool is closing.
 function poolWait.detach(engine) arm(engine) end
 
---- Wakes the coroutines whose condition holds now. Called whenever something has ended.
+--- Wakes the coroutines whose condition holds now. Called whenever a request has ended, or a
+--- worker has come up or gone.
 function poolWait.check(engine)
   for waiter in pairs(engine.waiters) do
     if waiter.isDone() then scheduler.wake(waiter) end

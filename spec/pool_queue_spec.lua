@@ -1,0 +1,190 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What waits in a pool: how much may, what becomes of it behind a request that runs for long,
+-- and how one is taken out without harm to the others.
+
+local artel = require "artel"
+local core = require "artel.core"
+local helper = require "spec.helper"
+local pools = require "spec.pools"
+
+local TIMEOUT = helper.TIMEOUT
+local ask, outcome, status = pools.ask, pools.outcome, pools.status
+
+--- Waits until a request that was asked as the first one of its worker has begun.
+local function waitUntilBegun(worker, id)
+  helper.eventually(function() return core.claimState(worker, id) == "begun" end)
+end
+
+--- A pool in which "slow" computes until the file is there; other requests are answered at once.
+local function poolWithGate(gate, count, options)
+  return pools.new(("if request == 'slow' then computeUntil(%q) end return request"):format(gate),
+    count, options)
+end
+
+describe("what waits in a pool is bounded", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  local folder, gate
+  before_each(function()
+    folder = helper.folder()
+    gate = folder.path .. "/gate"
+  end)
+  after_each(function() getmetatable(folder).__close(folder) end)
+
+  it("in number, at a worker behind others too", function()
+    local workers <close> = poolWithGate(gate, 1, { maxQueue = 1 })
+    local tasks = ask(workers, "slow", "behind")
+    local _, err = helper.await(function() return workers:request "too many" end)
+    assert.equal("overloaded", err.kind)
+    assert.matches("1 requests of 7 bytes are queued already", tostring(err), 1, true)
+    helper.write(gate, "")
+    assert.equal("slow", outcome(tasks[1]))
+    assert.equal("behind", outcome(tasks[2]))
+    assert.equal("now", workers:request "now")
+  end)
+
+  it("in bytes, at a worker behind others too", function()
+    local workers <close> = poolWithGate(gate, 1, { maxQueueBytes = 1000 })
+    local text, shorter = ("x"):rep(600), ("y"):rep(300)
+    local tasks = ask(workers, "slow", text)
+    local _, err = helper.await(function() return workers:request(text) end)
+    assert.equal("overloaded", err.kind)
+    assert.matches("1 requests of 603 bytes are queued already", tostring(err), 1, true)
+    local fits = artel.async(function() return workers:request(shorter) end)
+    _, err = helper.await(function() return workers:request(shorter) end)
+    assert.equal("overloaded", err.kind)
+    helper.write(gate, "")
+    assert.equal("slow", outcome(tasks[1]))
+    assert.equal(text, outcome(tasks[2]))
+    assert.equal(shorter, outcome(fits))
+    assert.equal(text, workers:request(text))
+  end)
+
+  it("but lets one wait alone, however large", function()
+    local workers <close> = poolWithGate(gate, 1, { maxQueueBytes = 0 })
+    local tasks = ask(workers, "slow")
+    local large = artel.async(function() return workers:request(("x"):rep(5000)) end)
+    local _, err = helper.await(function() return workers:request "small" end)
+    assert.equal("overloaded", err.kind)
+    helper.write(gate, "")
+    assert.equal("slow", outcome(tasks[1]))
+    assert.equal(5000, #outcome(large))
+  end)
+
+  it("in bytes for a map too, which takes no more items ahead", function()
+    local workers <close> = poolWithGate(gate, 2, { maxQueueBytes = 100000 })
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    for _, slot in ipairs(workers:engine().slots) do slot.depth = 20 end -- far more than fits
+    local taken = 0
+    local text = ("x"):rep(10000)
+    local map = artel.async(function()
+      return workers:map(function()
+        taken = taken + 1
+        if taken <= 2 then return "slow" end
+        return taken <= 100 and text or nil
+      end)
+    end)
+    assert.equal(2, status(workers).busy)
+    -- Ten wait, and up to one that was not known to be too much.
+    assert.is_true(taken <= 2 + 11, taken .. " items were taken")
+    helper.write(gate, "")
+    local results = assert(map:await(TIMEOUT))
+    assert.equal(100, results.n)
+    for n = 3, 100 do assert.equal(10000, #results[n]) end
+  end)
+end)
+
+describe("cancelling a request", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("that has not begun takes it out, and those beside it stay", function()
+    local folder <close> = helper.folder()
+    local gate, mark = folder.path .. "/gate", folder.path .. "/mark"
+    local workers <close> = pools.new(([[
+      if request == "slow" then computeUntil(%q) end
+      if request == "unwanted" then io.open(%q, "w"):close() end
+      return { request, pid() }]]):format(gate, mark), 1)
+    local tasks = ask(workers, "slow", "before", "unwanted", "after")
+    local worker = workers[1]
+    waitUntilBegun(worker, 1)
+    tasks[3]:cancel()
+    local response, err = outcome(tasks[3])
+    assert.is_nil(response)
+    assert.equal("cancelled", err.kind)
+    helper.write(gate, "")
+    for i, value in pairs { "slow", "before", [4] = "after" } do
+      assert.same({ value, worker:getProcessId() }, outcome(tasks[i]))
+    end
+    assert.is_nil(io.open(mark), "the handler was called")
+    local counts = status(workers)
+    assert.same({ 3, 1, 0 }, { counts.done, counts.failed, counts.restarts })
+  end)
+
+  it("whose handler then ends by itself leaves the others with their worker", function()
+    local workers <close> = pools.new([[
+      if request == "look" then while not require "artel".isCancelled() do end end
+      return { request, pid() }]], 1, { cancelGrace = TIMEOUT })
+    local tasks = ask(workers, "look", "first", "second")
+    local worker = workers[1]
+    waitUntilBegun(worker, 1)
+    tasks[1]:cancel()
+    local _, err = outcome(tasks[1])
+    assert.equal("cancelled", err.kind)
+    assert.same({ "first", worker:getProcessId() }, outcome(tasks[2]))
+    assert.same({ "second", worker:getProcessId() }, outcome(tasks[3]))
+    local counts = status(workers)
+    assert.same({ 2, 1, 0 }, { counts.done, counts.failed, counts.restarts })
+  end)
+
+  it("whose handler does not end costs that worker, and only what it had begun", function()
+    local workers <close> = pools.new([[
+      local artel = require "artel"
+      if request == "wait" then artel.channelPair():receiveMessage() end
+      if request == "compute" then while true do end end
+      return request]], 2, { cancelGrace = 0 })
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local first, second = workers[1], workers[2]
+    local tasks = ask(workers, "wait", "compute", "later")
+    waitUntilBegun(first, 2)
+    tasks[2]:cancel()
+    local _, err = outcome(tasks[2])
+    assert.equal("cancelled", err.kind)
+    _, err = outcome(tasks[1])
+    assert.same({ "closed", "SIGKILL", 1, "running" },
+      { err.kind, err.signal, err.attempts, err.phase })
+    assert.equal("later", outcome(tasks[3]))
+    assert.not_equal(first, workers[1])
+    assert.equal(second, workers[2])
+    assert.is_true(second:isRunning())
+    assert.equal(1, status(workers).restarts)
+  end)
+end)
+
+describe("what waits behind a request that runs for long", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("is given to another worker, though that one is never idle", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = poolWithGate(gate, 2)
+    helper.await(function()
+      local tasks = ask(workers, "slow", "behind", "behind too")
+      local engine = workers:engine()
+      waitUntilBegun(workers[1], 1)
+      local count, window = 0, 2 * 2 * core.claimSlots
+      local results, errors = workers:map(function()
+        -- From the second time on, what was taken before has not all been sent.
+        if count >= window then assert.is_true(engine.queued > 0) end
+        count = count + 1
+        if not (tasks[2]:isDone() and tasks[3]:isDone()) then return count end
+      end, { errors = "collect" })
+      assert.is_nil(next(errors))
+      assert.equal(count - 1, results.n)
+      assert.is_false(tasks[1]:isDone())
+      assert.equal("behind", outcome(tasks[2]))
+      assert.equal("behind too", outcome(tasks[3]))
+      helper.write(gate, "")
+      assert.equal("slow", outcome(tasks[1]))
+    end)
+  end)
+end)
