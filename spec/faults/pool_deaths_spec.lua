@@ -24,11 +24,13 @@ describe("a pool whose workers are killed at random", function()
     local function items()
       sent = sent + 1
       if sent >= nextKill and kills < KILLS then
-        local worker = workers[victim]
-        -- One that has been ready (dying at birth again and again is another matter), be it
-        -- a few items later.
-        if worker:waitUntilReady(0) and worker:kill "KILL" then
-          kills, nextKill, victim = kills + 1, nextKill + gap, random(#workers)
+        -- The victim, or the next that has been ready: dying at birth again and again is another matter.
+        for n = 0, #workers - 1 do
+          local worker = workers[(victim + n) % #workers + 1]
+          if worker:waitUntilReady(0) and worker:kill "KILL" then
+            kills, nextKill, victim = kills + 1, nextKill + gap, random(#workers)
+            break
+          end
         end
       end
       return sent <= REQUESTS and sent or nil
