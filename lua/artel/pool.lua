@@ -21,10 +21,16 @@ local WorkerPool = {}
 
 local ENGINE = {} -- the key of a pool's engine
 
+--- Not in a copy of the process that fork has made: there the workers are not its own.
+local function isOurs(engine) return engine.owner == core.system.processId() end
+
 local function engineOf(pool, level)
   local engine = type(pool) == "table" and rawget(pool, ENGINE)
   if not engine then error("bad argument #1 (a worker pool expected)", level + 1) end
   if engine.closing then error("attempt to use a closed pool", level + 1) end
+  if not isOurs(engine) then
+    error("attempt to use a pool that was made before fork: it is the parent's", level + 1)
+  end
   return engine
 end
 
@@ -247,7 +253,7 @@ end
 function WorkerPool:close(timeout)
   waiting.checkTimeout(timeout, "close", 1, 2)
   local engine = rawget(self, ENGINE)
-  if engine.closing then return true end
+  if engine.closing or not isOurs(engine) then return true end
   local mode = waiting.check(2)
   local deadline = core.now() + (timeout or engine.stopTimeout)
   local function closed()
@@ -273,7 +279,7 @@ function metatable.__index(pool, key)
   local engine = rawget(pool, ENGINE)
   local slot = engine and math.type(key) == "integer" and engine.slots[key]
   if not slot then return nil end
-  if not engine.closing then poolWait.turn(engine) end
+  if not engine.closing and isOurs(engine) then poolWait.turn(engine) end
   return slot.worker
 end
 
@@ -316,6 +322,7 @@ local function new(options, start, channelOptions)
   local engine = Engine.new(options, start, encoderFor(channelOptions))
   engine.stopTimeout = channelOptions.stopTimeout
   engine.heard = 0
+  engine.owner = core.system.processId()
   poolWait.attach(engine)
   local pool = setmetatable({ [ENGINE] = engine }, metatable)
   engine.staff:startAll()

@@ -139,15 +139,11 @@ end
 
 -- ---- admin ----
 
-local function checkOpen(worker, level)
-  if not core.isOpen(worker) then error("attempt to use a closed channel", level + 1) end
-end
-
 --- Asks the worker to stop. Whether it does depends on the cookie alone; it does not answer.
 ---@return true|nil sent
 ---@return artel.Error? err
 function SharedWorker:stop()
-  checkOpen(self, 2)
+  core.checkOpen(self, 2)
   local cookie = details[self].cookie
   if not cookie then error("stopping a shared worker needs an admin cookie in the profile", 2) end
   local trusted, err = checkPeer(self)
@@ -186,7 +182,7 @@ function SharedWorker:query(timeout)
   if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
     error("bad argument #1 to 'query' (seconds from 0 up expected)", 2)
   end
-  checkOpen(self, 2)
+  core.checkOpen(self, 2)
   waiting.check(2)
   timeout = timeout or QUERY_TIMEOUT
   local state = dispatch.stateOf(self)
@@ -217,7 +213,7 @@ function SharedWorker:receiveMessageDirectly(timeout)
   if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
     error("bad argument #1 to 'receiveMessageDirectly' (seconds from 0 up expected)", 2)
   end
-  checkOpen(self, 2)
+  core.checkOpen(self, 2)
   return channelModule.receiveNew(self, dispatch.stateOf(self), timeout, 2)
 end
 
@@ -274,7 +270,7 @@ function SharedWorker:unreceiveMessage(message)
   if message == nil then
     error("bad argument #1 to 'unreceiveMessage' (a value expected, got nil)", 2)
   end
-  checkOpen(self, 2)
+  core.checkOpen(self, 2)
   dispatch.stateOf(self).inbox:pushFront { message }
   core.setQueuedInLua(self, true)
 end

@@ -88,30 +88,70 @@ describe("a worker whose master goes away", function()
     assert.same({ other:getProcessId() }, helper.children())
   end)
 
-  it("is not touched by a copy of its master that fork has made", function()
-    local folder <close> = helper.folder()
-    local built = os.execute(("cc -shared -fPIC -I/usr/include/lua5.4 -o %s/forker.so %s 2>&1")
-      :format(folder.path, helper.fixture("forker"):gsub("%.lua$", ".c")))
-    if not built then return pending "needs a C compiler and Lua's headers" end
-    local result = helper.script([[
-      package.cpath = arg[1] .. "/?.so;" .. package.cpath
-      local artel, forker = require "artel", require "forker"
-      local worker = artel.createWorkerWithExpression [=[{ run = function(_, channel)
-        for m in channel:messages() do channel:sendMessage(m) end
-      end }]=]
-      worker:sendMessage(1)
-      assert(worker:receiveMessage() == 1)
-      local child = forker.fork()
-      if child == 0 then
-        worker = nil
-        collectgarbage()
-        collectgarbage()
-        os.exit(0, true)
-      end
-      assert(forker.wait(child) == 0)
-      worker:sendMessage(2)
-      print(worker:receiveMessage(), worker:isRunning(), worker:close())
-    ]], { arguments = { folder.path } })
-    assert.equal("2\ttrue\t0\tnil\n", result.output, result.errors)
-  end)
+  -- What a copy of the master does with what it has inherited, and what is printed there.
+  local IN_A_COPY = {
+    { "drops all", [[
+      worker, shared, pool = nil, nil, nil
+      collectgarbage()
+      collectgarbage()]], "" },
+    { "closes all", [[
+      print(worker:close(), shared:close(), pool:close(), worker:isRunning())]],
+      "nil\ttrue\ttrue\tfalse\n" },
+    { "uses all", [[
+      local calls = {
+        function() worker:sendMessage "from the copy" end,
+        function() worker:receiveMessage() end,
+        function() worker:request(1) end,
+        function() worker:kill() end,
+        function() worker:flush() end,
+        function() shared:request(1) end,
+        function() shared:query() end,
+        function() shared:stop() end,
+        function() artel.select { worker } end,
+        function() pool:request(1) end,
+        function() pool:receiveMessage() end,
+      }
+      for n, call in ipairs(calls) do
+        local ok, err = pcall(call)
+        if ok or not tostring(err):find("made before fork: it is the parent's", 1, true) then
+          print(n, ok, err)
+        end
+      end]], "" },
+  }
+  for transport in ("socket shared-memory"):gmatch "%S+" do
+    for _, case in ipairs(IN_A_COPY) do
+      local what, does, printed = table.unpack(case)
+      it(("is not touched by a copy of its master that fork has made and that %s, over %s")
+        :format(what, transport), function()
+        local folder <close> = helper.folder()
+        local built = os.execute(
+          ("cc -shared -fPIC -I/usr/include/lua5.4 -o %s/forker.so %s 2>&1")
+          :format(folder.path, helper.fixture("forker"):gsub("%.lua$", ".c")))
+        if not built then return pending "needs a C compiler and Lua's headers" end
+        local result = helper.script(([[
+          package.cpath = arg[1] .. "/?.so;" .. package.cpath
+          local artel, forker = require "artel", require "forker"
+          local factory = artel.WorkerFactory.new {
+            transport = "%s", adminCookie = "a cookie",
+          }
+          local ECHO = "{ onRequest = function(_, value) return value end }"
+          local address = "unix://" .. arg[1] .. "/shared.sock"
+          local worker = factory:createWorkerWithExpression(ECHO)
+          local shared = assert(factory:connectToSharedWorkerWithExpression(address, ECHO))
+          local pool = factory:createWorkerPoolWithExpression(ECHO, 2)
+          assert(worker:request(1) == 1 and shared:request(1) == 1 and pool:request(1) == 1)
+          io.stdout:setvbuf "no"
+          local child = forker.fork()
+          if child == 0 then
+            %s
+            os.exit(0, true)
+          end
+          assert(forker.wait(child) == 0)
+          print(worker:request(2), shared:request(2), pool:request(2), worker:isRunning())
+          print(worker:close(), pool:close(), factory:stopSharedWorker(address))
+        ]]):format(transport, does), { arguments = { folder.path } })
+        assert.equal(printed .. "2\t2\t2\ttrue\n0\ttrue\ttrue\n", result.output, result.errors)
+      end)
+    end
+  end
 end)

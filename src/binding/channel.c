@@ -110,6 +110,13 @@ struct artel_channel_box *artel_channel_box_new(lua_State *L, const char *class_
     return box;
 }
 
+/* Not in a copy of the process that fork has made: what it sends would be sent twice, and
+ * what it reads be lost to the process that made the channel. */
+static bool is_ours(const struct artel_channel_box *box)
+{
+    return box->owner == artel_self_process_id();
+}
+
 bool artel_is_box(lua_State *L, int index)
 {
     if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) {
@@ -125,7 +132,20 @@ struct artel_channel_box *artel_check_box(lua_State *L, int index)
     if (!artel_is_box(L, index)) {
         luaL_typeerror(L, index, "artel channel");
     }
-    return lua_touserdata(L, index);
+    struct artel_channel_box *box = lua_touserdata(L, index);
+    if (!is_ours(box) && box->decoding == NULL) {
+        artel_box_close(box); /* it is its maker's; here it only holds descriptors */
+    }
+    return box;
+}
+
+const char *artel_box_fault(const struct artel_channel_box *box)
+{
+    if (!is_ours(box)) {
+        return "attempt to use a channel that was made before fork: it is the parent's";
+    }
+    return box->channel == NULL || box->closing ? "attempt to use a closed channel"
+                                                : NULL;
 }
 
 /*
@@ -157,7 +177,7 @@ struct artel_channel_box *artel_check_open_box(lua_State *L, int index)
 {
     struct artel_channel_box *box = artel_check_box(L, index);
     if (box->channel == NULL) {
-        luaL_error(L, "attempt to use a closed channel");
+        luaL_error(L, "%s", artel_box_fault(box));
     }
     if (box->decoding != NULL && is_decoding(L, box)) {
         luaL_error(L,
@@ -170,7 +190,7 @@ struct artel_channel_box *artel_check_usable_box(lua_State *L, int index)
 {
     struct artel_channel_box *box = artel_check_open_box(L, index);
     if (box->closing) {
-        luaL_error(L, "attempt to use a closed channel");
+        luaL_error(L, "%s", artel_box_fault(box));
     }
     return box;
 }
@@ -180,7 +200,7 @@ void artel_box_close_channel(struct artel_channel_box *box)
     if (box->channel == NULL) {
         return;
     }
-    if (box->owner == artel_self_process_id()) { /* a forked copy would send it twice */
+    if (is_ours(box)) {
         artel_channel_flush(box->channel);
     }
     artel_channel_free(box->channel);

@@ -30,7 +30,7 @@ struct artel_channel_box {
     bool queued_in_lua;  /* messages wait in the state table: look there first */
     bool waits_in_lua;   /* a wait has to look after more than this channel: not in C */
     bool closing;        /* close() has begun: nothing else is allowed from outside */
-    pid_t owner;         /* the process that made it: a forked copy must not send */
+    pid_t owner;         /* the process that made it: a forked copy may only close it */
     lua_State *decoding; /* where a frame is being decoded in place; NULL: nowhere */
 };
 
@@ -43,7 +43,8 @@ struct artel_channel_box *artel_channel_box_new(lua_State *L, const char *class_
 /* Whether there is a box at index, of whatever class. */
 bool artel_is_box(lua_State *L, int index);
 
-/* The box at index; raises for anything else. May be closed. */
+/* The box at index; raises for anything else. May be closed, and is in a copy of the
+ * process that fork has made. */
 struct artel_channel_box *artel_check_box(lua_State *L, int index);
 
 /*
@@ -54,6 +55,9 @@ struct artel_channel_box *artel_check_open_box(lua_State *L, int index);
 
 /* The same, and raises when close() has begun: for what users call. */
 struct artel_channel_box *artel_check_usable_box(lua_State *L, int index);
+
+/* Why users may not use the box, or NULL when they may. */
+const char *artel_box_fault(const struct artel_channel_box *box);
 
 /* Pushes what require "artel.channel" answers: the rest of the classes, in Lua. */
 void artel_require_channel_module(lua_State *L);

@@ -188,13 +188,9 @@ static int close_now(lua_State *L)
 static int check_open(lua_State *L)
 {
     int level = (int)luaL_checkinteger(L, 2);
-    const char *fault = NULL;
-    if (!artel_is_box(L, 1)) {
-        fault = "bad self (artel channel expected; is it called with a colon?)";
-    } else {
-        struct artel_channel_box *box = lua_touserdata(L, 1);
-        fault = box->channel == NULL || box->closing ? "attempt to use a closed channel"
-                                                     : NULL;
+    const char *fault = "bad self (artel channel expected; is it called with a colon?)";
+    if (artel_is_box(L, 1)) {
+        fault = artel_box_fault(artel_check_box(L, 1));
     }
     if (fault == NULL) {
         return 0;

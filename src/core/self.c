@@ -6,6 +6,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,9 +18,24 @@
 
 #define PROGRAM_LINK "/proc/self/exe"
 
+/* Asked for with every message, where a system call would be felt. 0: not known yet. */
+static _Atomic pid_t own_pid;
+
+static void learn_own_pid(void)
+{
+    atomic_store_explicit(&own_pid, getpid(), memory_order_relaxed);
+}
+
 pid_t artel_self_process_id(void)
 {
-    return getpid();
+    pid_t pid = atomic_load_explicit(&own_pid, memory_order_relaxed);
+    if (pid == 0) {
+        pid = getpid();
+        if (pthread_atfork(NULL, NULL, learn_own_pid) == 0) {
+            atomic_store_explicit(&own_pid, pid, memory_order_relaxed);
+        }
+    }
+    return pid;
 }
 
 uid_t artel_self_effective_user(void)

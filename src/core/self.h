@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Costs nothing, and is true in a copy that fork(2) has made, too. */
 pid_t artel_self_process_id(void);
 uid_t artel_self_effective_user(void);
 

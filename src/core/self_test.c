@@ -4,6 +4,8 @@
 
 #include "test.h"
 
+#include <sys/wait.h>
+
 static void a_program_finds_its_own_file(void)
 {
     char *path = NULL;
@@ -31,10 +33,23 @@ static void it_knows_who_it_is(void)
     CHECK_INT(geteuid(), artel_self_effective_user());
 }
 
+static void a_forked_copy_knows_that_it_is_another(void)
+{
+    CHECK_INT(getpid(), artel_self_process_id());
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(artel_self_process_id() == getpid() ? 0 : 1);
+    }
+    int status = -1;
+    CHECK_INT(child, waitpid(child, &status, 0));
+    CHECK_INT(0, status);
+}
+
 int main(void)
 {
     RUN(a_program_finds_its_own_file);
     RUN(an_empty_override_counts_as_none);
     RUN(it_knows_who_it_is);
+    RUN(a_forked_copy_knows_that_it_is_another);
     return 0;
 }
