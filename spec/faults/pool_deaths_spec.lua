@@ -24,7 +24,7 @@ describe("a pool whose workers are killed at random", function()
     local function items()
       sent = sent + 1
       if sent >= nextKill and kills < KILLS then
-        -- The victim, or the next that has been ready: dying at birth again and again is another matter.
+        -- The victim, or the next that has been ready (dying at birth is another matter).
         for n = 0, #workers - 1 do
           local worker = workers[(victim + n) % #workers + 1]
           if worker:waitUntilReady(0) and worker:kill "KILL" then
