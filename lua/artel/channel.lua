@@ -96,9 +96,10 @@ end
 ---@return fun(): any
 function Channel:messages()
   core.checkOpen(self, 2)
+  local receiveMessage = self.receiveMessage -- found once, not for every message
   return function()
     if not core.isOpen(self) then return nil end
-    local message, err = self:receiveMessage()
+    local message, err = receiveMessage(self)
     if message == nil and core.isOpen(self) and dispatch.stateOf(self).ended == nil then
       -- One message that could not be decoded: its error must not get lost.
       dispatch.stateOf(self).inbox:pushFront({ nil, err })

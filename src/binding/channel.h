@@ -20,11 +20,13 @@ enum {
 };
 
 struct artel_channel_box {
+    const void *mark; /* an address of our own: tells it from other userdata */
     struct artel_channel *channel; /* NULL once closed */
     struct artel_process process;  /* pid 0 when there is no process behind it */
     struct artel_claims *claims;   /* of a pool's worker; NULL when there are none */
     struct artel_capture *capture; /* of its standard error; NULL when there is none */
     struct artel_codec_limits limits;
+    bool has_codec;  /* the user value ARTEL_BOX_CODEC is not nil */
     bool worker_end; /* this end is a worker's: it stops reading while it cannot send */
     bool exit_noted; /* the process has ended: an empty read is the end of the channel */
     bool queued_in_lua;  /* messages wait in the state table: look there first */
@@ -40,8 +42,8 @@ struct artel_channel_box {
  */
 struct artel_channel_box *artel_channel_box_new(lua_State *L, const char *class_name);
 
-/* Whether there is a box at index, of whatever class. */
-bool artel_is_box(lua_State *L, int index);
+/* The box at index, of whatever class; NULL for anything else. */
+struct artel_channel_box *artel_to_box(lua_State *L, int index);
 
 /* The box at index; raises for anything else. May be closed, and is in a copy of the
  * process that fork has made. */

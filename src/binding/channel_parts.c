@@ -189,7 +189,7 @@ static int check_open(lua_State *L)
 {
     int level = (int)luaL_checkinteger(L, 2);
     const char *fault = "bad self (artel channel expected; is it called with a colon?)";
-    if (artel_is_box(L, 1)) {
+    if (artel_to_box(L, 1) != NULL) {
         fault = artel_box_fault(artel_check_box(L, 1));
     }
     if (fault == NULL) {

@@ -13,10 +13,11 @@
  */
 static bool push_codec(lua_State *L, int box_index, const char *name)
 {
-    if (lua_getiuservalue(L, box_index, ARTEL_BOX_CODEC) != LUA_TTABLE) {
-        lua_pop(L, 1);
+    const struct artel_channel_box *box = lua_touserdata(L, box_index);
+    if (!box->has_codec) {
         return false;
     }
+    lua_getiuservalue(L, box_index, ARTEL_BOX_CODEC);
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
     return true;

@@ -62,13 +62,10 @@ static bool has_reserved_key(lua_State *L, int index)
 static bool is_long_string(lua_State *L, const struct artel_channel_box *box, int index)
 {
     if (lua_type(L, index) != LUA_TSTRING || lua_rawlen(L, index) < LONG_STRING_LEN_MIN ||
-        lua_rawlen(L, index) > UINT32_MAX ||
-        artel_channel_send_encoding(box->channel) != ARTEL_MSGPACK) {
+        lua_rawlen(L, index) > UINT32_MAX) {
         return false;
     }
-    bool custom = lua_getiuservalue(L, 1, ARTEL_BOX_CODEC) == LUA_TTABLE;
-    lua_pop(L, 1);
-    return !custom;
+    return artel_channel_send_encoding(box->channel) == ARTEL_MSGPACK && !box->has_codec;
 }
 
 /* Queues the string at index as a message that is lent to the channel. */

@@ -60,7 +60,7 @@ void artel_box_configure(lua_State *L, int box_index, int index,
     }
     box->limits.max_items =
         get_size(L, index, "maxMessageItems", 1e15, box->limits.max_items);
-    lua_getfield(L, index, "codec");
+    box->has_codec = lua_getfield(L, index, "codec") == LUA_TTABLE;
     lua_setiuservalue(L, box_index, ARTEL_BOX_CODEC);
 }
 

@@ -399,7 +399,6 @@ static void push_message(struct artel_walk *walk, int status)
 int artel_walk_value(lua_State *L, int index, struct artel_buffer *out,
                      const struct artel_walk_ops *ops, size_t max_len, uint32_t max_depth)
 {
-    luaL_checkstack(L, STACK_PER_LEVEL, NULL);
     lua_pushvalue(L, index);
     size_t begun = artel_buffer_len(out);
     struct artel_walk walk;

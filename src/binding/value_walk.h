@@ -82,7 +82,8 @@ static inline uint8_t *artel_walk_place(const struct artel_walk *walk, size_t wr
     return artel_buffer_head(walk->out) + walk->begun + written;
 }
 
-/* Walks the value at index; limits and answers are those of artel_msgpack_encode(). */
+/* Walks the value at index; limits and answers are those of artel_msgpack_encode(). One
+ * slot of the stack must be free. */
 int artel_walk_value(lua_State *L, int index, struct artel_buffer *out,
                      const struct artel_walk_ops *ops, size_t max_len,
                      uint32_t max_depth);

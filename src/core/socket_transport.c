@@ -47,14 +47,23 @@ static ssize_t socket_read(struct artel_transport *self, void *into, size_t len,
     return got == 0 || got == -ECONNRESET ? ARTEL_E_EOF : got;
 }
 
+static ssize_t send_parts(int fd, const struct iovec *parts, int count)
+{
+    static const int FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
+    if (count == 1) { /* nearly always, and to the kernel the simpler question */
+        return send(fd, parts->iov_base, parts->iov_len, FLAGS);
+    }
+    struct msghdr message = {.msg_iov = (struct iovec *)parts,
+                             .msg_iovlen = (size_t)count};
+    return sendmsg(fd, &message, FLAGS);
+}
+
 static ssize_t socket_writev(struct artel_transport *self, const struct iovec *parts,
                              int count)
 {
-    struct msghdr message = {.msg_iov = (struct iovec *)parts,
-                             .msg_iovlen = (size_t)count};
     ssize_t sent;
     do {
-        sent = sendmsg(self->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent = send_parts(self->fd, parts, count);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0) {
         return sent;
