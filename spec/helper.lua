@@ -39,7 +39,9 @@ function helper.children(pid)
   return list
 end
 
-program.run { "true" } -- luv opens descriptors for good with the first child of its own
+-- What is opened for good: by artel for luv's loop, and by luv with the first child of its own.
+require "artel.loop_luv"
+program.run { "true" }
 
 local function settle()
   uv.run "nowait" -- closing handles end in the loop; its own descriptors come with it

@@ -20,8 +20,11 @@ end
 
 --- Makes one worker spin for a request that nobody waits for any more.
 local function keepBusy(workers)
-  local _, err = workers:request("spin", { timeout = 0.01 })
-  assert.same({ "timeout", "running" }, { err.kind, err.phase })
+  local err
+  repeat -- one that has not begun in time, on a busy machine, leaves nobody busy
+    err = select(2, workers:request("spin", { timeout = 0.01 }))
+    assert.equal("timeout", err.kind)
+  until err.phase == "running"
 end
 
 --- The same after both workers have died once: who came later is found too.

@@ -380,6 +380,31 @@ function core.files.userExists(name) end
 ---@return string? path ARTEL_HOST, if it may be believed
 function core.files.hostOverride() end
 
+--- Many descriptors behind one, for luv's loop.
+---@class artel.core.watchSet
+core.watchSet = {}
+
+---@return userdata set raises when there is no descriptor left
+function core.watchSet.open() end
+
+---@return integer descriptor readable while one in the set is ready
+function core.watchSet.number(set) end
+
+---@param descriptor integer
+---@param id integer what take() tells
+---@param read boolean
+---@param write boolean
+---@param isNew boolean it is not in the set yet
+function core.watchSet.put(set, descriptor, id, read, write, isNew) end
+
+--- To be called before the descriptor is closed.
+---@param descriptor integer
+function core.watchSet.remove(set, descriptor) end
+
+---@param into integer[] gets the ids of those that are ready
+---@return integer count how many
+function core.watchSet.take(set, into) end
+
 ---@class artel.core.system
 core.system = {}
 

@@ -32,84 +32,100 @@ local function closeHandle(handle)
   guard = setmetatable({}, guardClass)
 end
 
--- Handles of collected watches: stopped at once, closed at the next call into this module,
--- since a finaliser that runs when Lua ends can leave no guard behind.
-local orphans = {}
+-- All descriptors are watched through one set, behind one handle. It lives as long as Lua does;
+-- a program that closes every handle of the loop's gets another one.
+local set, handle = core.watchSet.open(), nil
+local watches = setmetatable({}, { __mode = "v" }) -- by id
+local lastId, busy = 0, 0 -- how many watches keep the loop alive
 
-local function closeOrphans()
-  for i = #orphans, 1, -1 do
-    closeHandle(orphans[i])
-    orphans[i] = nil
+local ready = {}
+local serveReady = guarded(function()
+  for i = 1, core.watchSet.take(set, ready) do
+    local watch = watches[ready[i]] -- one before it may have closed it
+    if watch then watch:onReady() end
   end
+end)
+
+local function keepAlive()
+  if handle:is_closing() then return end
+  if busy > 0 then uv.ref(handle) else uv.unref(handle) end
+end
+
+local function ensureHandle()
+  if handle and not handle:is_closing() then return end
+  handle = assert(uv.new_poll(core.watchSet.number(set)))
+  handle:start("r", serveReady)
+  keepAlive()
 end
 
 ---@class artel.LuvWatch
+---@field private holder { owner: any } the owner is held weakly
+---@field private events "r"|"w"|"rw"|nil what the set watches for; nil: it is not in there
+---@field private idle boolean it does not keep the loop alive
 local Watch = {}
 Watch.__index = Watch
-Watch.__gc = function(self)
-  if self.handle then
-    self.handle:stop() -- before its descriptor is closed
-    orphans[#orphans + 1] = self.handle
-  end
-end
 
 --- Calls `callback(owner)` when `descriptor` is ready, while set() asks for it. The owner is
 --- held weakly.
 ---@return artel.LuvWatch
 function loop.watch(descriptor, owner, callback)
-  closeOrphans()
-  local handle, message = uv.new_poll(descriptor)
-  if not handle then
-    error(("luv cannot watch descriptor %d (%s): does the program watch it with a poll handle "
-      .. "of its own? Use channel:registerRead instead"):format(descriptor, message), 0)
-  end
-  local self = setmetatable({ handle = handle, events = nil, idle = true }, Watch)
-  local holder = setmetatable({ owner = owner, watch = self }, { __mode = "v" })
-  self.onReady = guarded(function()
-    local watch = holder.watch
-    if watch and watch.idle then
-      -- Nobody wanted it any more, but stopping and starting costs two system calls that a
-      -- wait which comes right back would pay each time. Now it is not coming back.
-      watch.handle:stop()
-      watch.events = nil
-    elseif holder.owner then
-      callback(holder.owner)
-    end
-  end)
+  ensureHandle()
+  lastId = lastId + 1
+  local self = setmetatable({
+    id = lastId, descriptor = descriptor, callback = callback, events = nil, idle = true,
+    holder = setmetatable({ owner = owner }, { __mode = "v" }),
+  }, Watch)
+  watches[lastId] = self
   return self
+end
+
+function Watch:change(events)
+  if self.events == events then return end
+  if events then
+    core.watchSet.put(set, self.descriptor, self.id, events ~= "w", events ~= "r",
+      self.events == nil)
+  else
+    core.watchSet.remove(set, self.descriptor)
+  end
+  self.events = events
+end
+
+function Watch:onReady()
+  local owner = self.holder.owner
+  if self.idle and not self.background then
+    -- Nobody wanted it any more, but taking it out and putting it in again costs two system
+    -- calls that a wait which comes right back would pay each time. Now it is not coming back.
+    self:change(nil)
+  elseif owner ~= nil then
+    self.callback(owner)
+  end
 end
 
 --- Says what to wait for. With neither the loop does not stay alive for this descriptor.
 function Watch:set(read, write)
   local events = read and (write and "rw" or "r") or (write and "w" or nil)
-  if not events then
-    if not self.idle then
-      self.idle = true
-      uv.unref(self.handle)
-    end
-    return
-  end
-  if self.events ~= events then
-    self.handle:start(events, self.onReady)
-    self.events = events
-  end
-  if self.idle then
-    self.idle = false
-    uv.ref(self.handle)
+  if events then self:change(events) end
+  local idle = events == nil
+  if self.idle ~= idle then
+    self.idle = idle
+    busy = busy + (idle and -1 or 1)
+    keepAlive()
   end
 end
 
 --- Waits for reading without keeping the loop alive.
 function Watch:setBackground()
-  self.handle:start("r", self.onReady)
-  self.events, self.idle = "r", false
-  uv.unref(self.handle)
+  self.background = true
+  self:change "r"
 end
 
 function Watch:close()
-  if self.handle then closeHandle(self.handle) end
-  self.handle = nil
+  self:set(false, false)
+  self:change(nil) -- before its descriptor is closed
+  watches[self.id] = nil
 end
+
+Watch.__gc = Watch.close
 
 --- Calls `callback()` once, `seconds` from now.
 ---@param background? boolean nothing waits for it: it does not keep the loop alive

@@ -211,6 +211,21 @@ end)
 describe("a worker", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
+  it("that dies with unread input makes its master print nothing", function()
+    local result = helper.script [[
+      local artel = require "artel"
+      local worker = artel.createWorkerWithExpression
+        "{ run = function(_, channel) channel:sendMessage 'begun' while true do end end }"
+      artel.async(function()
+        worker:receiveMessage()
+        worker:sendMessage "never read"
+        worker:kill "KILL"
+        print(worker:receiveMessage())
+      end):await() ]]
+    assert.matches("^nil\tclosed: .*SIGKILL\n$", result.output)
+    assert.equal("", result.errors)
+  end)
+
   it("cannot harm its channel by printing, and has nothing to read", function()
     local folder <close> = helper.folder()
     local path = folder.path .. "/output"

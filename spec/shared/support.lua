@@ -5,6 +5,7 @@
 local artel = require "artel"
 local core = require "artel.core"
 local uv = require "luv"
+require "artel.loop_luv" -- opens a descriptor for good
 
 local support = {}
 

@@ -13,6 +13,7 @@
 #include "sockets.h"
 #include "system.h"
 #include "wait.h"
+#include "watch_set.h"
 
 int luaopen_artel_core(lua_State *L)
 {
@@ -24,6 +25,7 @@ int luaopen_artel_core(lua_State *L)
     artel_messages_register(L);
     artel_channel_parts_register(L);
     artel_wait_register(L);
+    artel_watch_set_register(L);
     artel_open_register(L);
     artel_claims_register(L);
     artel_file_register(L);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The set of descriptors that luv's loop watches for artel, as lua/artel/loop_luv.lua
+ * sees it. */
+#include "watch_set.h"
+
+#include "../core/error.h"
+#include "../core/watch_set.h"
+
+#include <lauxlib.h>
+
+#define WATCH_SET_TYPE "artel.WatchSet"
+#define TAKEN_MAX 64
+
+static struct artel_watch_set *check_set(lua_State *L)
+{
+    return luaL_checkudata(L, 1, WATCH_SET_TYPE);
+}
+
+static int collect(lua_State *L)
+{
+    artel_watch_set_close(check_set(L));
+    return 0;
+}
+
+static int refuse(lua_State *L, const char *what, int status)
+{
+    return luaL_error(L, "%s: %s", what, artel_error_text(status));
+}
+
+/* open() → set; raises when there is no descriptor left */
+static int open(lua_State *L)
+{
+    struct artel_watch_set *set = lua_newuserdatauv(L, sizeof *set, 0);
+    set->fd = -1;
+    if (luaL_newmetatable(L, WATCH_SET_TYPE)) {
+        lua_pushcfunction(L, collect);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    int status = artel_watch_set_open(set);
+    return status < 0 ? refuse(L, "no descriptor for the loop", status) : 1;
+}
+
+/* number(set) → integer: the descriptor that is readable while one in the set is ready */
+static int number(lua_State *L)
+{
+    lua_pushinteger(L, check_set(L)->fd);
+    return 1;
+}
+
+/* put(set, descriptor, id, read, write, isNew) */
+static int put(lua_State *L)
+{
+    int status = artel_watch_set_put(
+        check_set(L), (int)luaL_checkinteger(L, 2), (uint64_t)luaL_checkinteger(L, 3),
+        lua_toboolean(L, 4), lua_toboolean(L, 5), lua_toboolean(L, 6));
+    return status < 0 ? refuse(L, "cannot watch a descriptor", status) : 0;
+}
+
+/* remove(set, descriptor) */
+static int take_out(lua_State *L)
+{
+    artel_watch_set_remove(check_set(L), (int)luaL_checkinteger(L, 2));
+    return 0;
+}
+
+/* take(set, into) → count: so many ids of ready ones are in the list */
+static int take(lua_State *L)
+{
+    uint64_t ids[TAKEN_MAX];
+    luaL_checktype(L, 2, LUA_TTABLE);
+    size_t count = artel_watch_set_take(check_set(L), ids, TAKEN_MAX);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushinteger(L, (lua_Integer)ids[i]);
+        lua_rawseti(L, 2, (lua_Integer)i + 1);
+    }
+    lua_pushinteger(L, (lua_Integer)count);
+    return 1;
+}
+
+void artel_watch_set_register(lua_State *L)
+{
+    static const luaL_Reg FUNCTIONS[] = {{"open", open}, {"number", number},
+                                         {"put", put},   {"remove", take_out},
+                                         {"take", take}, {NULL, NULL}};
+    luaL_newlib(L, FUNCTIONS);
+    lua_setfield(L, -2, "watchSet");
+}
