@@ -112,6 +112,12 @@ function core.take(channel) end
 ---@return any value or an error
 function core.takeWork(channel, wait) end
 
+--- Whether it is open and nothing is to be done before more comes: all that came was taken,
+--- nothing is queued, and the end of the input has not come.
+---@param channel artel.core.Channel
+---@return boolean
+function core.isAtRest(channel) end
+
 ---@param block? boolean
 ---@return "more"|"none"|"end"|"signal"
 function core.fill(channel, block) end

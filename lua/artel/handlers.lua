@@ -226,6 +226,19 @@ local function startFrames(connection, kind, id, ok, value)
   scheduler.startHandler(owner, handleFrames, owner, connection, kind, id, ok, value)
 end
 
+--- Starts a handler with the next frame, if that is a message or a request. For when it is
+--- certain that nothing holds it back and nobody else wants it, and unless the channel is at
+--- rest afterwards dispatch.pump() must follow.
+---@return boolean started
+function handlers.startNext(connection, state)
+  local kind, id, ok, value = core.takeWork(connection.channel)
+  if not kind then return false end
+  state.pumping = true -- it is us who go on with what comes next
+  startFrames(connection, kind, id, ok, value)
+  state.pumping = nil
+  return true
+end
+
 --- Connects the frames that come in with the handlers.
 function handlers.attach(connection)
   local state = dispatch.stateOf(connection.channel)

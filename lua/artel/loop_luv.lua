@@ -11,8 +11,8 @@ local loop = { uv = uv }
 local function toText(err) return core.traceback(err, 2) end
 
 local function guarded(fn)
-  return function(...)
-    local ok, text = xpcall(fn, toText, ...)
+  return function()
+    local ok, text = xpcall(fn, toText)
     if not ok then error(text, 0) end
   end
 end

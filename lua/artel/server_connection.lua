@@ -29,6 +29,35 @@ Connection.__index = Connection
 -- Between two looks whether the kernel has brought the last bytes to a TCP peer, seconds.
 local LINGER_PAUSE = 0.005
 
+--- Whether a frame that comes now is for a handler, and nothing else goes on here.
+local function isFree(connection, state)
+  return connection.greeted and connection.active == 0 and not connection.stopped
+    and not connection.failure and connection.undelivered == 0 and not state.ended
+    and not state.messageWaiters:peek() and not state.requestWaiters:peek()
+    and state.watch.events == "r"
+end
+
+--- Takes in what has come. It is nearly always one frame, on which a handler only waits: that
+--- goes to it straight away, and everything else by way of the dispatcher.
+local function takeIn(channel)
+  local state = core.state(channel)
+  local connection = state.connection
+  if isFree(connection, state) then
+    core.fill(channel)
+    if handlers.startNext(connection, state) and core.isAtRest(channel)
+      and not connection.ending then
+      local server = connection.server
+      if not server.used[connection] then server:touch(connection) end
+      return
+    end
+    if not core.isOpen(channel) then return end
+  end
+  waiting.turn(channel)
+end
+
+--- What the loop calls when there is something to read or room to write.
+local function onReady(channel) scheduler.run(takeIn, channel) end
+
 ---@return artel.ServerConnection? nil when the peer has gone already
 function Connection.new(server, descriptor)
   local peerName = sockets.peerName(descriptor)
@@ -43,7 +72,8 @@ function Connection.new(server, descriptor)
     tally = server.tally, hidesTracebacks = not server.isUnix,
   }, Connection)
   local state = dispatch.stateOf(channel)
-  state.serving, state.lingers = true, true
+  state.serving, state.lingers, state.connection = true, true, self
+  state.onReady = onReady
   function state.onTurn() self:turn() end
   function state.onOverload() self:onOverload() end
   function state.onAdmin(_, kind) return server.admin.take(self, kind) end

@@ -170,20 +170,20 @@ function waiting.afterQueueing(channel, level)
   return true, pending
 end
 
+local function turn(channel)
+  local state = core.state(channel)
+  core.fill(channel)
+  core.flush(channel)
+  dispatch.pump(channel, state)
+  if not core.isOpen(channel) then return end
+  waiting.notify(channel, state)
+  if state.onTurn and core.isOpen(channel) then state.onTurn(channel) end
+  if core.isOpen(channel) then waiting.update(channel) end
+end
+
 --- Takes in what has come, sends what is queued, and dispatches: what the loop does when the
 --- channel is ready.
-function waiting.turn(channel)
-  scheduler.run(function()
-    local state = core.state(channel)
-    core.fill(channel)
-    core.flush(channel)
-    dispatch.pump(channel, state)
-    if not core.isOpen(channel) then return end
-    waiting.notify(channel, state)
-    if state.onTurn and core.isOpen(channel) then state.onTurn(channel) end
-    if core.isOpen(channel) then waiting.update(channel) end
-  end)
-end
+function waiting.turn(channel) scheduler.run(turn, channel) end
 
 local function isObserved(state) return state.listener or next(state.selectWaiters) ~= nil end
 
@@ -237,7 +237,8 @@ function waiting.update(channel)
   local loop = scheduler.loop()
   if state.watchLoop ~= loop then -- a host that has gone over to luv
     if state.watch then state.watch:close() end
-    state.watch, state.watchLoop = loop.watch(core.stream(channel), channel, waiting.turn), loop
+    state.watch = loop.watch(core.stream(channel), channel, state.onReady or waiting.turn)
+    state.watchLoop = loop
   end
   local busy, events = core.arm(channel, read, write)
   if busy then waiting.kick(channel, state) end

@@ -71,10 +71,15 @@ static int take_work(lua_State *L)
         if (found == 1 && frame.kind <= ARTEL_FRAME_REQUEST) {
             lua_pushinteger(L, frame.kind);
             lua_pushinteger(L, frame.id);
+            int base = lua_gettop(L);
             if (artel_box_take(L, 1, &frame) == 1) {
                 lua_pushboolean(L, true);
                 lua_insert(L, -2);
+            } else { /* what was decoded so far may lie below nil, err */
+                lua_copy(L, -2, base + 1);
+                lua_copy(L, -1, base + 2);
             }
+            lua_settop(L, base + 2);
             return 4;
         }
         if (found != 0 || !wait || artel_channel_flush(box->channel) != 1) {
@@ -149,6 +154,17 @@ static int unread(lua_State *L)
 static int input_ended(lua_State *L)
 {
     lua_pushboolean(L, artel_channel_input_ended(artel_check_open_box(L, 1)->channel));
+    return 1;
+}
+
+/* isAtRest(channel) → boolean: open, all that came was taken, nothing is queued, and the
+ * end of the input has not come */
+static int is_at_rest(lua_State *L)
+{
+    const struct artel_channel *channel = artel_check_box(L, 1)->channel;
+    lua_pushboolean(L, channel != NULL && artel_channel_unread_len(channel) == 0 &&
+                           artel_channel_pending_len(channel) == 0 &&
+                           !artel_channel_input_ended(channel));
     return 1;
 }
 
@@ -287,6 +303,7 @@ void artel_channel_parts_register(lua_State *L)
                                          {"pending", pending},
                                          {"unread", unread},
                                          {"inputEnded", input_ended},
+                                         {"isAtRest", is_at_rest},
                                          {"arm", arm},
                                          {"shutdownWrite", shutdown_write},
                                          {"closeNow", close_now},
