@@ -184,17 +184,16 @@ local function handleRequest(connection, owner, id, request)
   end
 end
 
---- The next frame for a handler, when it is certain that nobody else wants one or has anything
---- to do. Then it is even waited for here, as a raw worker would, and neither the dispatcher
---- nor the loop needs a turn.
+--- The next frame for a handler, unless somebody else wants one or none may begin. Where nothing
+--- but the channel can give this process anything to do it is even waited for, as a raw worker
+--- would, and neither the dispatcher nor the loop needs a turn.
 local function nextFrame(connection, state)
-  if connection.active > 0 or connection.failure or connection.stopped or state.asideBytes > 0
-    or not (connection.isAlone and connection:isAlone()) then return nil end
-  if state.heldTime then
-    local kind, id, ok, value = core.takeWork(connection.channel)
-    if kind then return kind, id, ok, value end
-    state.flushHeld()
-  end
+  if connection.active > 0 or connection.failure or connection.stopped
+    or state.asideBytes > 0 or state.messageWaiters:peek() then return nil end
+  local kind, id, ok, value = core.takeWork(connection.channel)
+  if kind then return kind, id, ok, value end
+  if not (connection.isAlone and connection:isAlone()) then return nil end
+  if state.heldTime then state.flushHeld() end
   return core.takeWork(connection.channel, true)
 end
 
