@@ -135,7 +135,7 @@ local function runRaw(channel, implementation)
   core.flush(channel)
   local ok, failure = attempt(implementation.run, implementation, channel)
   local state = core.isOpen(channel) and core.state(channel) -- nil: it never had to wait
-  local fault = state and require("artel.dispatch").fault(channel)
+  local fault = state and require("artel.error_frames").fault(channel)
   if ok and not fault then
     if core.isOpen(channel) then
       channel:flush() -- however long its master takes to read: what was sent is delivered

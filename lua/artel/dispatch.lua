@@ -6,6 +6,7 @@
 -- them; only then a message is decoded and set aside in the inbox.
 
 local core = require "artel.core"
+local errorFrames = require "artel.error_frames"
 local frame = require "artel.frame"
 local Queue = require "artel.queue"
 local scheduler = require "artel.scheduler"
@@ -184,60 +185,12 @@ local function takeMessage(channel, state)
   return false
 end
 
---- The text of whatever was raised, also of a value whose __tostring raises.
-function dispatch.textOf(err)
-  local ok, text = pcall(tostring, err)
-  return ok and text or "an error without a text"
-end
-
--- So much of a text always travels.
-local TEXT_LEN_MAX = 1000
-
---- A text that every encoding can carry, and that fits under any sensible limit.
-local function plainText(text)
-  if type(text) ~= "string" then return nil end
-  if #text > TEXT_LEN_MAX then text = text:sub(1, TEXT_LEN_MAX) .. "..." end
-  return (text:gsub("[^\t\n\r -~]", function(byte) return ("\\x%02x"):format(byte:byte()) end))
-end
-
---- Answers a request with an error frame, in whatever form can be sent: who asked must not
---- wait for ever.
----@return true|nil queued
----@return artel.Error? err
-function dispatch.refuse(channel, id, fields)
-  local queued, err = core.queue(channel, frame.ERROR, id, fields)
-  if not queued and fields.value ~= nil then -- a value that cannot travel: its text can
-    fields.value = nil
-    queued, err = core.queue(channel, frame.ERROR, id, fields)
-  end
-  if not queued and err.kind ~= "overloaded" then
-    queued, err = core.queue(channel, frame.ERROR, id,
-      { kind = plainText(fields.kind), message = plainText(fields.message) })
-  end
-  return queued, err
-end
-
---- What to tell a peer whose channel has ended for another reason than that it has gone: it sent
---- what cannot be taken in. Nil when there is no such reason.
----@return { kind: string, message: string }?
-function dispatch.fault(channel)
-  local ended = core.isOpen(channel) and core.state(channel) and core.state(channel).ended
-  if not ended or ended.kind ~= "oversize" and ended.kind ~= "protocol" then return nil end
-  return { kind = ended.kind, message = ended.message }
-end
-
 local function mayTakeRequest(state) return not state.mayTakeRequest or state.mayTakeRequest() end
-
---- Answers a request whose value could not be decoded.
-function dispatch.refuseUndecoded(channel, id, err)
-  dispatch.refuse(channel, id, { kind = err.kind, message = err.message })
-  core.flush(channel)
-end
 
 --- Gives a request to whoever answers requests.
 local function giveRequest(channel, state, id, ok, value)
   if not ok then
-    dispatch.refuseUndecoded(channel, id, value)
+    errorFrames.refuseUndecoded(channel, id, value)
   elseif state.onRequest then
     state.onRequest(channel, id, value)
   elseif state.requestWaiters:peek() then
@@ -247,7 +200,7 @@ local function giveRequest(channel, state, id, ok, value)
   elseif state.answersRequests then
     state.requests:push({ value = value, id = id })
   else
-    dispatch.refuse(channel, id, { kind = "remote", message = "the peer answers no requests" })
+    errorFrames.refuse(channel, id, { kind = "remote", message = "the peer answers no requests" })
     core.flush(channel)
   end
 end
@@ -270,31 +223,9 @@ local function takeResponse(channel, state, id)
   scheduler.wake(waiter)
 end
 
-local function text(value) return type(value) == "string" and value or nil end
-
--- What a peer can know of. A time-out, a failed start or a refused connection are ours to tell.
-local PEER_KINDS = {
-  remote = true, closed = true, protocol = true, oversize = true, encode = true, decode = true,
-  cancelled = true, overloaded = true,
-}
-
---- An error frame as an error object. What the peer wrote is data: only known fields count.
-local function toError(map)
-  if type(map) ~= "table" then map = {} end
-  local value = map.value
-  if value == core.null then value = nil end
-  return core.newError {
-    kind = PEER_KINDS[map.kind] and map.kind or "remote",
-    message = text(map.message) or "the peer gave no reason",
-    traceback = text(map.traceback),
-    path = text(map.path),
-    value = value,
-  }
-end
-
 local function takeError(channel, state, id)
   local ok, map = core.take(channel)
-  local err = ok and toError(map) or map
+  local err = ok and errorFrames.toError(map) or map
   if id == 0 then -- about the connection: the peer closes next
     state.connectionError = err
     return
@@ -310,28 +241,8 @@ local function takeError(channel, state, id)
   scheduler.wake(waiter)
 end
 
-local STEP_NAMES = {
-  identity = "taking the identity", limits = "setting the limits", script = "a script to require",
-  stage1 = "a stage 1 part", stage2 = "a stage 2 part", stage3 = "a stage 3 part",
-  construct = "creating the implementation", loop = "the loop expression",
-  socket = "the socket context expression", initialize = "initialize()",
-  listen = "listening", profile = "reading the profile",
-  output = "opening the output path",
-}
-
 local function takeFailure(channel, state)
-  local ok, report = core.take(channel)
-  if type(report) ~= "table" then report = {} end -- as in toError()
-  local step, part = text(report.step), math.tointeger(report.part)
-  local message = text(report.message) or "it gave no reason"
-  local what = STEP_NAMES[step] or "starting"
-  if part then what = ("%s (number %d)"):format(what, part) end
-  state.connectionError = core.newError {
-    kind = ok and (step == "disabled" or step == "listen") and step or "bootstrap",
-    message = step == "disabled" and message or ("%s failed: %s"):format(what, message),
-    traceback = text(report.traceback), errno = text(report.errno),
-    step = step, part = part,
-  }
+  state.connectionError = errorFrames.toStartError(core.take(channel))
 end
 
 local function takeReady(channel, state)

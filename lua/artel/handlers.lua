@@ -5,6 +5,7 @@
 
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
+local errorFrames = require "artel.error_frames"
 local frame = require "artel.frame"
 local requests = require "artel.requests"
 local scheduler = require "artel.scheduler"
@@ -35,7 +36,7 @@ local REQUESTS_MAX = 1000
 
 --- What a handler raised, as the fields of an error frame.
 function handlers.toFailure(err)
-  local text = dispatch.textOf(err)
+  local text = errorFrames.textOf(err)
   return { kind = "remote", message = text, traceback = core.traceback(text, 2), value = err }
 end
 
@@ -145,7 +146,7 @@ local function requestHandled(connection, id, ok, response, reason)
     local _, _, lost = requests.respond(channel, id, response, reason, true)
     told = not lost
   else
-    told = dispatch.refuse(channel, id, shown(connection, response))
+    told = errorFrames.refuse(channel, id, shown(connection, response))
   end
   if not told and connection.flooded then return connection:flooded() end
   if not (hold and told) then state.flushHeld() end
@@ -170,10 +171,10 @@ local function handleRequest(connection, owner, id, request)
   if not core.claimBegin(channel, id) then return end -- its pool has taken it back
   count(connection, "requests")
   if not implementation.onRequest then
-    dispatch.refuse(channel, id, { kind = "remote", message = "the worker answers no requests" })
+    errorFrames.refuse(channel, id, { kind = "remote", message = "the worker answers no requests" })
   elseif connection.active > REQUESTS_MAX then
     -- Holding it back would hold back the answer that a running handler waits for.
-    dispatch.refuse(channel, id, { kind = "overloaded",
+    errorFrames.refuse(channel, id, { kind = "overloaded",
       message = ("%d requests of this connection are being handled"):format(REQUESTS_MAX) })
   else
     owner.id, owner.isCancelled = id, nil
@@ -208,7 +209,7 @@ local function handleFrames(owner, connection, kind, id, ok, value)
     elseif ok then
       handleRequest(connection, owner, id, value)
     else
-      dispatch.refuseUndecoded(channel, id, value)
+      errorFrames.refuseUndecoded(channel, id, value)
     end
     connection.active = connection.active - 1
     kind, id, ok, value = nextFrame(connection, state)

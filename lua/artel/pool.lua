@@ -4,6 +4,7 @@
 local channelModule = require "artel.channel"
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
+local errorFrames = require "artel.error_frames"
 local Engine = require "artel.pool_engine"
 local poolMap = require "artel.pool_map"
 local poolOptions = require "artel.pool_options"
@@ -300,7 +301,7 @@ local function encoderFor(options)
     local ok, bytes, reason
     if codec then
       ok, bytes = pcall(codec.encode, value)
-      if not ok then bytes, reason = nil, dispatch.textOf(bytes) end
+      if not ok then bytes, reason = nil, errorFrames.textOf(bytes) end
     else
       bytes, reason = core.encode(options.encoding, value)
     end

@@ -3,6 +3,7 @@
 
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
+local errorFrames = require "artel.error_frames"
 local frame = require "artel.frame"
 local waiting = require "artel.waiting"
 
@@ -109,14 +110,14 @@ function requests.respond(channel, id, response, reason, hold)
   end
   local queued, err, lost
   if response == nil and reason ~= nil then
-    queued, err = dispatch.refuse(channel, id,
-      { kind = "remote", message = dispatch.textOf(reason), value = reason })
+    queued, err = errorFrames.refuse(channel, id,
+      { kind = "remote", message = errorFrames.textOf(reason), value = reason })
     lost = not queued
   else
     if response == nil then response = core.null end
     queued, err = core.queue(channel, frame.RESPONSE, id, response)
     if not queued then -- the requester must not wait for ever for what cannot be sent
-      lost = not dispatch.refuse(channel, id, { kind = err.kind, message = err.message })
+      lost = not errorFrames.refuse(channel, id, { kind = err.kind, message = err.message })
     end
   end
   if not hold then

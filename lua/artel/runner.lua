@@ -4,6 +4,7 @@
 
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
+local errorFrames = require "artel.error_frames"
 local frame = require "artel.frame"
 local handlers = require "artel.handlers"
 local pollLoop = require "artel.loop_poll"
@@ -121,7 +122,7 @@ local function sayWhy(run)
   log(failure.traceback and "an error in a handler: %s" or "%s",
     failure.traceback or failure.message)
   if not core.isOpen(channel) then return end
-  dispatch.refuse(channel, 0, failure)
+  errorFrames.refuse(channel, 0, failure)
   pcall(channel.flush, channel, run.plan.stopTimeout)
 end
 
@@ -157,7 +158,7 @@ function runner.run(channel, implementation, plan)
     end
     turn(run)
   end
-  run.failure = run.failure or dispatch.fault(channel)
+  run.failure = run.failure or errorFrames.fault(channel)
   if run.failure then sayWhy(run) end
   run.busy = true
   if implementation.onDisconnect then

@@ -5,6 +5,7 @@
 local channelModule = require "artel.channel"
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
+local errorFrames = require "artel.error_frames"
 local frame = require "artel.frame"
 local handlers = require "artel.handlers"
 local scheduler = require "artel.scheduler"
@@ -141,7 +142,7 @@ function Connection:failed(failure)
     kind = "closed", message = "the connection was ended because of an error in a handler",
   }
   if core.isOpen(self.channel) then
-    dispatch.refuse(self.channel, 0, handlers.shown(self, failure))
+    errorFrames.refuse(self.channel, 0, handlers.shown(self, failure))
     dispatch.finish(self.channel, core.state(self.channel), err)
   end
   self:finish(err)
@@ -190,7 +191,7 @@ local function explain(connection, err)
   if bytes then
     sockets.putBytes(connection.channel, bytes)
   else
-    dispatch.refuse(connection.channel, 0, { kind = err.kind, message = err.message })
+    errorFrames.refuse(connection.channel, 0, { kind = err.kind, message = err.message })
   end
 end
 

@@ -5,7 +5,7 @@
 local admin = require "artel.server_admin"
 local Connection = require "artel.server_connection"
 local core = require "artel.core"
-local dispatch = require "artel.dispatch"
+local errorFrames = require "artel.error_frames"
 local luvLoop = require "artel.loop_luv"
 local printable = require "artel.printable"
 local scheduler = require "artel.scheduler"
@@ -197,7 +197,7 @@ function Server:countUndelivered(added)
   while self.undelivered > UNDELIVERED_MAX do
     local largest = findLargest(self.connections)
     if not largest then break end
-    dispatch.refuse(largest.channel, 0, { kind = "overloaded",
+    errorFrames.refuse(largest.channel, 0, { kind = "overloaded",
       message = "the worker holds more unfinished messages than it may" })
     largest:cut "had the largest unfinished message when memory was short"
   end
