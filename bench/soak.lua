@@ -14,6 +14,7 @@ math.randomseed(seed)
 
 local CLIENTS, SLOW_READERS = 8, 2
 local REQUEST_TIMEOUT = 1 -- seconds
+local KEPT_KILOBYTES = 4096 -- more of Lua's at the end would be tables that are never emptied
 local LAST_REQUESTS = 60 -- so long the last ones may take to end
 local MARK = "ARTEL_SOAK_OF"
 
@@ -271,8 +272,10 @@ print "failed"
 local failed = printSorted(account.failed)
 print "meanwhile"
 printSorted(events)
+local kept = math.floor(collectgarbage "count")
 print(("memory of the master: %d KiB after a quarter of the time, %d KiB at its end")
   :format(early or 0, late))
+print(("of that Lua keeps %d KiB"):format(kept))
 
 local left = processes()
 check(account.sent == account.answered + failed, "%d requests have not ended",
@@ -280,6 +283,7 @@ check(account.sent == account.answered + failed, "%d requests have not ended",
 check(account.answered > 0, "nothing was answered")
 check(account.wrong == 0, "%d requests ended in a wrong way", account.wrong)
 check(stopped, "the shared worker could not be stopped")
+check(kept <= KEPT_KILOBYTES, "Lua still holds %d KiB", kept)
 check(#left == 0, "%d processes are left", #left)
 check(countDescriptors() == descriptors, "%d descriptors are open, before it were %d",
   countDescriptors(), descriptors)

@@ -178,6 +178,18 @@ describe("a channel", function()
     assert.equal("good again", right:receiveMessage(TIMEOUT))
   end)
 
+  it("gives nil and an error for a message of 0 bytes, then the next one", function()
+    local pair <close> = helper.pair "msgpack"
+    local left, right = pair.left, pair.right
+    core.sockets.putBytes(left, string.pack(">I4I1I4", 0, 0, 0) .. string.pack(">I4I1I4", 1, 0, 0)
+      .. "\7")
+    left:flush()
+    local message, err = right:receiveMessage(TIMEOUT)
+    assert.is_nil(message)
+    assert.equal("decode", err.kind)
+    assert.equal(7, right:receiveMessage(TIMEOUT))
+  end)
+
   it("ends at what is no JSON, but not at JSON that Lua cannot hold", function()
     local pair <close> = helper.pair "json"
     local left, right = pair.left, pair.right
@@ -373,6 +385,12 @@ describe("a custom channel factory", function()
     end
     assert.equal("outer", right:receiveMessage(TIMEOUT))
     assert.equal("another", inner)
+  end)
+
+  it("may write a message in 0 bytes", function()
+    local both <close> = helper.pair { module = "spec.fixtures.picky_codec" }
+    both.left:sendMessage ""
+    assert.equal("", both.right:receiveMessage(TIMEOUT))
   end)
 
   it("whose encode raises, or answers no string, refuses the message alone", function()

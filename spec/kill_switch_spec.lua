@@ -5,25 +5,18 @@ local helper = require "spec.helper"
 local killSwitch = require "artel.kill_switch"
 local program = require "spec.program"
 local support = require "spec.shared.support"
+local switch = require "spec.shared.switch"
 local uv = require "luv"
 
-local ECHO = "{ onRequest = function(self, value) return value end }"
-
-local LOCK_STAYS = { ["switch.json.lock"] = true }
+local ECHO, tcp = switch.ECHO, switch.tcp
 
 describe("the kill switch", function()
   local path, factory, address
 
-  before_each(function()
-    support.setUp()
-    path, address = support.path "switch.json", support.unixAddress()
-    factory = support.factory { killSwitchPath = path }
-  end)
-  after_each(function() support.tearDown(LOCK_STAYS) end)
+  before_each(function() path, factory, address = switch.setUp() end)
+  after_each(switch.tearDown)
 
   local function content() return core.decode("json", support.read(path)) end
-
-  local function tcp(port) return "tcp://127.0.0.1:" .. port end
 
   describe("when it is asked and changed", function()
     it("forbids nothing while there is no file", function()

@@ -104,7 +104,7 @@ describe("docs/reliability.md", function()
     local count = 0
     for name, title in read("docs/reliability.md"):gmatch '`(%S+_spec%.lua)` | "([^\n]-)" |\n' do
       count = count + 1
-      local text = read("spec/faults/" .. name)
+      local text = read("spec/" .. name)
       assert(text:find('"' .. title, 1, true), ("no spec in %s: %s"):format(name, title))
     end
     assert.is_true(count > 0)

@@ -130,8 +130,13 @@ helper.overEach(function(over, start)
     it("holds no message back for good: a worker that reads late gets all, in order", function()
       local worker <close> = start(helper.raw [[
         channel:sendMessage "up"
+        assert(require "artel".select { channel }) -- the master has begun to send
         local uv = require "luv"
-        uv.sleep(100) -- the master runs into the full pipe meanwhile
+        local master = ("/proc/%d/stat"):format(uv.os_getppid())
+        repeat -- until it sleeps in the full pipe
+          uv.sleep(1)
+          local file <close> = io.open(master)
+        until file:read "a":match "%) (%a)" == "S"
         local n = 0
         for message in channel:messages() do
           n = n + 1

@@ -127,10 +127,11 @@ static int decode_custom(lua_State *L, struct artel_channel_box *box,
 static int decode_in_place(lua_State *L, struct artel_channel_box *box,
                            const struct artel_frame *frame)
 {
+    const uint8_t *body = frame->body != NULL ? frame->body : (const uint8_t *)"";
     box->decoding = L; /* collects garbage: see artel_check_open_box */
     int status = artel_channel_frame_encoding(box->channel) == ARTEL_JSON
-                     ? artel_json_decode(L, frame->body, frame->body_len, &box->limits)
-                     : artel_msgpack_decode(L, frame->body, frame->body_len,
+                     ? artel_json_decode(L, body, frame->body_len, &box->limits)
+                     : artel_msgpack_decode(L, body, frame->body_len,
                                             limits_for(box, frame->kind));
     box->decoding = NULL;
     if (status == ARTEL_E_PROTOCOL) {
@@ -144,7 +145,8 @@ int artel_box_take(lua_State *L, int box_index, const struct artel_frame *frame)
 {
     struct artel_channel_box *box = lua_touserdata(L, box_index);
     int status = 0;
-    if (frame->body == NULL) {
+    /* What users send has a value; that of a custom codec may be written in 0 bytes. */
+    if (frame->body == NULL && frame->kind > ARTEL_FRAME_RESPONSE) {
         artel_channel_consume(box->channel);
         lua_pushnil(L);
     } else if (frame->kind <= ARTEL_FRAME_RESPONSE &&

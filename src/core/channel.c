@@ -437,7 +437,8 @@ static int close_envelope(struct artel_channel *channel, size_t body_len)
 {
     struct artel_buffer *out = &channel->out;
     if (artel_channel_send_encoding(channel) == ARTEL_MSGPACK) {
-        if (body_len == 0) {
+        /* What users send is never bare: a codec of theirs may write it in 0 bytes. */
+        if (body_len == 0 && channel->open_kind > ARTEL_FRAME_RESPONSE) {
             static const uint8_t NIL = 0xc0;
             int status = artel_buffer_append(out, &NIL, 1);
             if (status < 0) {
