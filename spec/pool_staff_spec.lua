@@ -2,6 +2,7 @@
 -- The workers of a pool: started again when a start fails, recycled without anybody's loss.
 
 local artel = require "artel"
+local core = require "artel.core"
 local helper = require "spec.helper"
 local program = require "spec.program"
 local uv = require "luv"
@@ -74,5 +75,62 @@ describe("the workers of a pool", function()
     helper.eventually(function() return told or workers:getStatus() and told end)
     assert.same({ 1, 3, "again" }, told)
     workers:close()
+  end)
+
+  it("are told apart that the kernel has killed for want of memory", function()
+    local workers <close> = pool("{ onRequest = function() while true do end end }", 2)
+    local staff = workers:engine().staff
+    assert.is_number(staff.memoryKills) -- this kernel counts them
+    local function killBusy(kernelKills)
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      local task = artel.async(function() return workers:request "x" end)
+      local worker
+      helper.eventually(function()
+        for _, slot in ipairs(workers:engine().slots) do
+          local id = next(slot.jobs)
+          if id and core.claimState(slot.worker, id) == "begun" then worker = slot.worker end
+        end
+        return worker
+      end)
+      staff.memoryKills = staff.memoryKills - kernelKills -- as if there were more since then
+      worker:kill "KILL"
+      local _, err = task:await(TIMEOUT)
+      assert.same({ "closed", "SIGKILL" }, { err.kind, err.signal })
+      return err.outOfMemory
+    end
+    assert.is_false(killBusy(0))
+    assert.is_true(killBusy(1))
+    assert.is_false(killBusy(0))
+    local _, err = workers:receiveMessage(TIMEOUT)
+    assert.is_boolean(err.outOfMemory) -- the report of the death itself
+  end)
+
+  it("are recycled with the same patience when their successors cannot start", function()
+    local folder <close> = helper.folder()
+    local broken = folder.path .. "/broken"
+    local failures = 0
+    local workers <close> = pool(([[(function()
+      if io.open(%q) then error "broken" end
+      return { onRequest = function(_, r) return { r, require "luv".os_getpid() } end }
+    end)()]]):format(broken), 1, { maxRequestsPerWorker = 4, onWorkerExit = function(_, err)
+      assert(err.kind == "bootstrap", tostring(err))
+      failures = failures + 1
+      if failures == 3 then os.remove(broken) end
+    end })
+    local first = workers:request(1)[2]
+    helper.write(broken, "")
+    local delays = {}
+    local deadlines = workers:engine().deadlines
+    local add = deadlines.add
+    function deadlines:add(seconds, ...)
+      delays[#delays + 1] = seconds
+      return add(self, seconds, ...)
+    end
+    for n = 2, 4 do assert.equal(first, workers:request(n)[2]) end
+    local fifth = workers:request(5) -- waits for a successor that comes up
+    assert.equal(5, fifth[1])
+    assert.not_equal(first, fifth[2])
+    assert.equal(3, failures)
+    assert.same({ 0, 0.1, 0.2 }, delays)
   end)
 end)

@@ -35,12 +35,6 @@ local function turn(engine)
   engine.staff:reapLeaving()
 end
 
---- One turn now, for calls that do not wait.
-function poolWait.turn(engine)
-  scheduler.run(turn, engine)
-  engine.staff:tellExits()
-end
-
 local function block(engine, isDone, deadline)
   poolWait.turn(engine)
   while not isDone() do
@@ -83,6 +77,22 @@ function arm(engine)
   if due then engine.loopTimer = newTimer(engine, due) end
 end
 
+--- From here on the loop looks after the pool, whether somebody waits for it or not.
+local function useLoop(engine)
+  engine.usesLoop = true
+  for _, worker in ipairs(openWorkers(engine)) do waiting.update(worker) end
+end
+
+--- One turn now, for calls that do not wait.
+function poolWait.turn(engine)
+  if not engine.usesLoop and core.waitMode() == "suspend" then
+    useLoop(engine)
+    arm(engine)
+  end
+  scheduler.run(turn, engine)
+  engine.staff:tellExits()
+end
+
 --- Prepares a pool for those who will wait for it.
 function poolWait.attach(engine)
   engine.waiters = {}
@@ -104,8 +114,7 @@ end
 local function abandon(waiter) waiter.engine.waiters[waiter] = nil end
 
 local function suspend(engine, isDone, deadline)
-  engine.usesLoop = true
-  for _, worker in ipairs(openWorkers(engine)) do waiting.update(worker) end
+  useLoop(engine)
   scheduler.run(turn, engine)
   local woken = isDone()
   while not woken do

@@ -1,0 +1,99 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A pool on luv's loop while nobody waits for it: time limits hold, and its workers are
+-- replaced, by the loop alone.
+
+local helper = require "spec.helper"
+local pools = require "spec.pools"
+local uv = require "luv"
+
+local TIMEOUT = helper.TIMEOUT
+
+--- Runs the loop, which a timer of the program's own keeps going, until `isDone()`; nothing
+--- else is called meanwhile.
+local function runLoopUntil(isDone)
+  local hasEnded = false
+  local timer = uv.new_timer()
+  timer:start(TIMEOUT * 1000, 0, function() hasEnded = true end)
+  while not isDone() do
+    uv.run "once"
+    assert(not hasEnded, "it did not come to pass within " .. TIMEOUT .. " s")
+  end
+  timer:close()
+end
+
+local COMPUTES = "if request == 'compute' then while true do end end return request"
+
+describe("a pool on a loop, for which nobody waits,", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  --- A pool of one worker, which computes for a request that was given up.
+  local function abandonedPool(cancelGrace, onWorkerExit)
+    local workers = pools.new(COMPUTES, 1,
+      { cancelGrace = cancelGrace, onWorkerExit = onWorkerExit })
+    helper.await(function()
+      local _, err = workers:request("compute", { timeout = 0.01 })
+      assert.equal("timeout", err.kind)
+    end)
+    return workers
+  end
+
+  it("kills the worker of a request that was given up, and puts others in its place", function()
+    local exits = {}
+    local workers <close> = abandonedPool(0.01, function(_, err) exits[#exits + 1] = err.signal end)
+    local seen = {}
+    local function newChild()
+      local child = helper.children()[1]
+      if not child or seen[child] or not helper.isAlive(child) then return nil end
+      seen[child] = true
+      return child
+    end
+    newChild() -- the one that computes
+    local child
+    for lives = 1, 3 do -- at once, then after a time that grows
+      runLoopUntil(function()
+        child = child or newChild()
+        return #exits == lives and child
+      end)
+      uv.kill(child, "sigkill")
+      child = nil
+    end
+    runLoopUntil(function() return #exits == 4 end)
+    assert.same({ "SIGKILL", "SIGKILL", "SIGKILL", "SIGKILL" }, exits)
+    helper.await(function() assert.equal("served", workers:request "served") end)
+  end)
+
+  it("ends a request of a loop over imap whose body waits for something else", function()
+    helper.await(function()
+      local bell = helper.pair()
+      local told
+      local workers <close> = pools.new(COMPUTES, 1, { cancelGrace = 0.01,
+        onWorkerExit = function(_, err)
+          told = err.signal
+          bell.right:sendMessage "gone"
+        end })
+      local outcomes = {}
+      -- The first cannot be sent, so it has ended while the other one computes.
+      for index, _, err in workers:imap({ print, "compute" }, { timeout = 0.05 }) do
+        if index == 1 then assert.equal("gone", bell.left:receiveMessage(TIMEOUT)) end
+        outcomes[index] = err.kind
+      end
+      assert.same({ "encode", "timeout" }, outcomes)
+      assert.equal("SIGKILL", told)
+      assert.equal("served", workers:request "served")
+      bell.left:close()
+      bell.right:close()
+    end)
+  end)
+
+  it("lets the loop end once it has replaced that worker", function()
+    local exits = {}
+    local workers <close> = abandonedPool(0.01, function(_, err) exits[#exits + 1] = err.signal end)
+    local watchdog = uv.new_timer()
+    watchdog:start(TIMEOUT * 1000, 0, uv.stop)
+    uv.unref(watchdog)
+    assert.is_false(uv.run())
+    watchdog:close()
+    assert.same({ "SIGKILL" }, exits)
+    assert.is_true(workers[1]:isRunning())
+  end)
+end)
