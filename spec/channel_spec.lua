@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local artel = require "artel"
 local core = require "artel.core"
+local frame = require "artel.frame"
 local helper = require "spec.helper"
 
 local TIMEOUT = helper.TIMEOUT
@@ -333,6 +334,22 @@ describe("a channel", function()
     helper.raisesHere("no.such.codec", function()
       artel.channelPair { module = "no.such.codec" }
     end)
+  end)
+
+  it("sends what is still queued and finds room when it is collected", function()
+    local left, right = artel.channelPair()
+    local piece, count = ("x"):rep(10000), 0
+    repeat
+      core.queue(left, frame.MESSAGE, 0, piece)
+      count = count + 1
+    until not core.flush(left)
+    repeat until core.fill(right) == "none"
+    left = nil -- luacheck: ignore 311 (the collector sees it)
+    collectgarbage()
+    collectgarbage()
+    for _ = 1, count do assert.equal(piece, right:receiveMessage(TIMEOUT)) end
+    assert.equal("closed", select(2, right:receiveMessage(TIMEOUT)).kind)
+    right:close()
   end)
 
   it("is closed with its variable, and by the garbage collector", function()

@@ -19,6 +19,33 @@ local function withCookie(fn)
   assert(ok, err)
 end
 
+describe("a master", function()
+  it("hands nothing of artel's to other programs that it starts", function()
+    local folder <close> = helper.folder()
+    local result = helper.script([[
+      local function inherited()
+        local list <close> = io.popen "LD_PRELOAD= ls /proc/self/fd"
+        return list:read "a"
+      end
+      local before = inherited()
+      local artel = require "artel"
+      local ECHO = "{ onRequest = function(_, value) return value end }"
+      for transport in ("socket shared-memory"):gmatch "%S+" do
+        local factory = artel.WorkerFactory.new { transport = transport, adminCookie = "a cookie" }
+        local address = "unix://" .. arg[1] .. "/w.sock"
+        local worker <close> = factory:createWorkerWithExpression(ECHO)
+        local pool <close> = factory:createWorkerPoolWithExpression(ECHO, 1,
+          { captureOutput = true })
+        local shared <close> = assert(factory:connectToSharedWorkerWithExpression(address, ECHO))
+        artel.async(function()
+          print(worker:request(1), shared:request(2), pool:request(3), before == inherited())
+        end):await()
+        assert(factory:stopSharedWorker(address))
+      end ]], { arguments = { folder.path } })
+    assert.equal(("1\t2\t3\ttrue\n"):rep(2), result.output, result.errors)
+  end)
+end)
+
 describe("a worker", function()
   before_each(support.setUp)
   after_each(function() support.tearDown() end)

@@ -100,16 +100,16 @@ describe("a worker whose master goes away", function()
     { "uses all", [[
       local calls = {
         function() worker:sendMessage "from the copy" end,
-        function() worker:receiveMessage() end,
-        function() worker:request(1) end,
+        function() worker:receiveMessage(0) end,
+        function() worker:request(1, { timeout = 0.01 }) end,
         function() worker:kill() end,
-        function() worker:flush() end,
-        function() shared:request(1) end,
-        function() shared:query() end,
+        function() worker:flush(0) end,
+        function() shared:request(1, { timeout = 0.01 }) end,
+        function() shared:query(0) end,
         function() shared:stop() end,
-        function() artel.select { worker } end,
-        function() pool:request(1) end,
-        function() pool:receiveMessage() end,
+        function() artel.select({ worker }, 0) end,
+        function() pool:request(1, { timeout = 0.01 }) end,
+        function() pool:receiveMessage(0) end,
       }
       for n, call in ipairs(calls) do
         local ok, err = pcall(call)
