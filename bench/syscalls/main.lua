@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Counts the system calls that one round trip takes in each process, with strace.
+-- Counts the system calls that one round trip takes in each process, with strace, and fails
+-- unless those over a socket are one send and one receive in each.
 local FEW, MANY = 500, 1500
 
 local scratch = os.getenv("BENCH_TMP")
@@ -44,8 +45,8 @@ local function perRoundTrip(few, many)
   local difference = (MANY + MANY // 10) - (FEW + FEW // 10) -- with the warm-up
   local parts = {}
   for name, calls in pairs(many) do
-    local each = (calls - (few[name] or 0)) / difference
-    if math.abs(each) >= 0.005 then
+    local each = math.floor((calls - (few[name] or 0)) / difference * 100 + 0.5) / 100
+    if each ~= 0 then
       parts[#parts + 1] = { name = name, each = each }
     end
   end
@@ -57,13 +58,23 @@ local function perRoundTrip(few, many)
   return #parts > 0 and table.concat(parts, ", ") or "none"
 end
 
+local NEEDED = "1.00 recvfrom, 1.00 sendto"
+
+local failed = false
 print("| contender | master | worker |\n| --- | --- | --- |")
 for _, contender in ipairs(CONTENDERS) do
   local few, many = trace(contender[2], FEW), trace(contender[2], MANY)
   if few and many and few[2] and many[2] then
-    print(("| %s | %s | %s |"):format(contender[1], perRoundTrip(few[1], many[1]),
-      perRoundTrip(few[2], many[2])))
+    local master, worker = perRoundTrip(few[1], many[1]), perRoundTrip(few[2], many[2])
+    print(("| %s | %s | %s |"):format(contender[1], master, worker))
+    local isSocket = not contender[1]:find "shared memory"
+    failed = failed or isSocket and (master ~= NEEDED or worker ~= NEEDED)
   else
     print(("| %s | failed | |"):format(contender[1]))
+    failed = true
   end
+end
+if failed then
+  print(("\nover a socket each process should need %s"):format(NEEDED))
+  os.exit(1)
 end
