@@ -50,7 +50,7 @@ describe("map over a pool", function()
     assert.same({ n = 0 }, workers:map {})
   end)
 
-  it("ends at the first error with its index, or collects them all", function()
+  it("ends at the first error with its index, or collects them all #valgrind", function()
     local workers <close> = pool(ECHO, 2)
     local results, err = workers:map { 1, 2, "bad", 4 }
     assert.is_nil(results)

@@ -46,7 +46,7 @@ describe("a worker pool", function()
     assert.error_matches(function() pool(ECHO, { retries = -1 }) end, "option retries")
   end)
 
-  it("answers requests, also many at once in coroutines", function()
+  it("answers requests, also many at once in coroutines #valgrind", function()
     local workers <close> = pool(ECHO, 2)
     assert.equal(5, workers:request(5))
     helper.await(function()
