@@ -38,25 +38,27 @@ describe("a dedicated worker", function()
     end
   end
 
-  it("goes through every step of its life in order #valgrind", function()
-    local folder <close> = helper.folder()
-    local path = folder.path .. "/steps"
-    local factory = artel.WorkerFactory.new {
-      stage1Parts = { ([[local file = assert(io.open(%q, "a"))
-        file:setvbuf "no"
-        function note(step) file:write(step, "\n") end
-        note "stage 1"]]):format(path), "note 'stage 1, second part'" },
-      scriptsToRequire = { helper.fixture "steps_script" },
-      stage2Parts = { "note('stage 2 ' .. type(workerImpl))" },
-      stage3Parts = { "note('stage 3 ' .. type(workerImpl.onMessage))" },
-    }
-    local worker <close> = assert(factory:createWorker(helper.fixture "steps", "argument"))
-    assert.is_true(worker:waitUntilReady(TIMEOUT))
-    worker:sendMessage "first"
-    assert.equal("first", worker:receiveMessage(TIMEOUT))
-    assert.equal("second", worker:request "second")
-    assert.equal(0, worker:close())
-    assert.equal(([[
+  for _, transport in ipairs(helper.TRANSPORTS) do
+    it("goes through every step of its life in order: " .. transport .. " #valgrind", function()
+      local folder <close> = helper.folder()
+      local path = folder.path .. "/steps"
+      local factory = artel.WorkerFactory.new {
+        stage1Parts = { ([[local file = assert(io.open(%q, "a"))
+          file:setvbuf "no"
+          function note(step) file:write(step, "\n") end
+          note "stage 1"]]):format(path), "note 'stage 1, second part'" },
+        scriptsToRequire = { helper.fixture "steps_script" },
+        stage2Parts = { "note('stage 2 ' .. type(workerImpl))" },
+        stage3Parts = { "note('stage 3 ' .. type(workerImpl.onMessage))" },
+        transport = transport,
+      }
+      local worker <close> = assert(factory:createWorker(helper.fixture "steps", "argument"))
+      assert.is_true(worker:waitUntilReady(TIMEOUT))
+      worker:sendMessage "first"
+      assert.equal("first", worker:receiveMessage(TIMEOUT))
+      assert.equal("second", worker:request "second")
+      assert.equal(0, worker:close())
+      assert.equal(([[
 stage 1
 stage 1, second part
 script
@@ -65,12 +67,28 @@ constructor argument
 stage 3 function
 setLoop function
 initialize
-onConnect artel channel (socket) nil
+onConnect artel channel (%s) nil
 onMessage first
 onRequest second
 onDisconnect closed
 terminate
-]]), helper.read(path))
+]]):format(transport), helper.read(path))
+    end)
+  end
+
+  it("says how its messages travel, and how it is", function()
+    for transport, used in pairs { auto = "shared-memory", socket = "socket",
+      ["shared-memory"] = "shared-memory" } do
+      local worker <close> = helper.worker(ECHO, { transport = transport })
+      local status = worker:getStatus()
+      assert.equal(used .. ", running", tostring(status))
+      assert.matches(", " .. used:gsub("%-", "%%-") .. ", running$", tostring(worker))
+      local sharing = status:getCounters()[1]
+      assert.same({ "shared_memory", used == "socket" and 0 or 1 },
+        { sharing:getName(), sharing:getValue() })
+      worker:close()
+      assert.equal("exited with code 0", tostring(worker:getStatus()))
+    end
   end)
 
   it("handles messages one after another, also where a handler waits", function()

@@ -110,11 +110,15 @@ function helper.worker(expression, options)
   return assert(artel.WorkerFactory.new(options):createWorkerWithExpression(expression))
 end
 
+--- How the bytes get to a dedicated worker or one of a pool.
+helper.TRANSPORTS = { "shared-memory", "socket" }
+
 --- What a dedicated worker or a pool may speak, as options of its profile. What is said of
 --- faults must hold over each.
 helper.CHANNELS = {
-  { over = "over msgpack", options = {} },
-  { over = "over JSON", options = { channelFactory = "json" } },
+  { over = "in shared memory", options = { transport = "shared-memory" } },
+  { over = "over a socket", options = { transport = "socket" } },
+  { over = "in JSON", options = { channelFactory = "json" } },
 }
 
 --- Calls `define(over, worker, pool)` for each of them: the end of a title, and functions that

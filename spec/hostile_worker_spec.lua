@@ -17,12 +17,16 @@ local function bytes(kind, id, value, body)
   return string.pack(">I4BI4", #body, kind, id) .. body
 end
 
+-- They write to the socket themselves.
+local SOCKET = { stopTimeout = 0, transport = "socket" }
+
 --- A worker that sends these bytes in place of its ready report, and ends.
 local function liar(sent)
   local part = ([[
     assert(require "luv".fs_write(3, %s))
     os.exit(0)]]):format(export.quote(sent))
-  return helper.worker("{ run = print }", { stage1Parts = { part }, stopTimeout = 0 })
+  return helper.worker("{ run = print }",
+    { stage1Parts = { part }, stopTimeout = 0, transport = "socket" })
 end
 
 --- A worker that comes up and then sends these bytes.
@@ -30,7 +34,7 @@ local function talker(sent)
   return helper.worker(helper.raw(([[
     channel:receiveMessage()
     assert(require "luv".fs_write(3, %s))
-    channel:receiveMessage()]]):format(export.quote(sent))), { stopTimeout = 0 })
+    channel:receiveMessage()]]):format(export.quote(sent))), SOCKET)
 end
 
 --- The same, but for ever, however little of it is read.
@@ -38,8 +42,7 @@ local function flooder(sent)
   return helper.worker(helper.raw(([[
     local bytes = (%s):rep(1000)
     local uv = require "luv"
-    while true do assert(uv.fs_write(3, bytes)) end]]):format(export.quote(sent))),
-    { stopTimeout = 0 })
+    while true do assert(uv.fs_write(3, bytes)) end]]):format(export.quote(sent))), SOCKET)
 end
 
 describe("the master of a hostile worker", function()

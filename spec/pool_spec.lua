@@ -280,15 +280,28 @@ describe("a worker pool", function()
     assert.matches("line 100000$", err.lastOutput)
   end)
 
+  local function countersOf(of)
+    local values = {}
+    for _, counter in ipairs(of:getStatus():getCounters()) do
+      values[counter:getName()] = counter:getValue()
+    end
+    return values
+  end
+
   it("says how it is", function()
     local workers <close> = pool(ECHO, 2)
     workers:map { 1, 2, 3 }
-    local values = {}
-    for _, counter in ipairs(workers:getStatus():getCounters()) do
-      values[counter:getName()] = counter:getValue()
-    end
+    local values = countersOf(workers)
     assert.same({ 2, 0, 0, 3, 0, 0 }, { values.workers, values.busy, values.queued, values.done,
       values.failed, values.restarts })
     assert.is_true(values.running_time_p50 > 0 and values.waiting_time_p99 > 0)
+  end)
+
+  it("says how many of its workers share memory with it", function()
+    for transport, count in pairs { ["shared-memory"] = 2, socket = 0, auto = 2 } do
+      local workers <close> = artel.WorkerFactory.new { transport = transport }
+        :createWorkerPoolWithExpression(ECHO, 2)
+      assert.equal(count, countersOf(workers).shared_memory)
+    end
   end)
 end)

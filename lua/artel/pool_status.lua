@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a pool tells of itself.
 
+local core = require "artel.core"
 local WorkerCounter = require "artel.counter"
 local WorkerStatus = require "artel.status"
 
@@ -18,16 +19,20 @@ end
 --- The status of a pool's engine.
 ---@return artel.WorkerStatus
 function poolStatus.of(engine)
-  local ready, busy = 0, 0
+  local ready, busy, sharing = 0, 0, 0
   for _, slot in ipairs(engine.slots) do
     if slot.isReady then ready = ready + 1 end
     if slot.inFlight > 0 then busy = busy + 1 end
+    if slot:isAlive() and core.transportName(slot.worker) == "shared-memory" then
+      sharing = sharing + 1
+    end
   end
   local size = #engine.slots
   local counters = {
     WorkerCounter.new("workers", size, nil, 0),
     WorkerCounter.new("ready", ready, nil, 0, size),
     WorkerCounter.new("busy", busy, nil, 0, size),
+    WorkerCounter.new("shared_memory", sharing, nil, 0, size),
     WorkerCounter.new("queued", engine.queued, nil, 0),
     WorkerCounter.new("done", engine.finished, "c", 0),
     WorkerCounter.new("failed", engine.failed, "c", 0),

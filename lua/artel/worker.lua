@@ -6,6 +6,8 @@ local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local processEnd = require "artel.process_end"
 local waiting = require "artel.waiting"
+local WorkerCounter = require "artel.counter"
+local WorkerStatus = require "artel.status"
 
 --- A channel to a process of its own.
 ---@class artel.Worker: artel.Channel
@@ -51,6 +53,23 @@ function Worker:isRunning() return core.processState(self) == "running" end
 function Worker:getExitStatus()
   local fields = processEnd.describe(self)
   if fields then return fields.exitCode, fields.signal end
+end
+
+-- How its messages travel, nil once the channel is closed; and how its process is.
+local function describe(worker)
+  local fields = processEnd.describe(worker)
+  return core.isOpen(worker) and core.transportName(worker) or nil,
+    fields and fields.text or "running"
+end
+
+--- How the worker is, as its master sees it; nothing is asked of the worker.
+---@return artel.WorkerStatus
+function Worker:getStatus()
+  local transport, text = describe(self)
+  return WorkerStatus.new(transport and ("%s, %s"):format(transport, text) or text, {
+    WorkerCounter.new("shared_memory", transport == "shared-memory" and 1 or 0, nil, 0, 1),
+    WorkerCounter.new("queued_bytes", transport and core.pending(self) or 0, "B", 0),
+  })
 end
 
 --- Sends a signal to the worker's process.
@@ -129,9 +148,8 @@ end
 
 metatable.__close = function(self) self:close() end
 metatable.__tostring = function(self)
-  local fields = processEnd.describe(self)
-  local transport = core.isOpen(self) and ", " .. core.transportName(self) or ""
-  return ("artel %s%s, %s"):format(nameOf(self), transport, fields and fields.text or "running")
+  local transport, text = describe(self)
+  return ("artel %s%s, %s"):format(nameOf(self), transport and ", " .. transport or "", text)
 end
 
 return { start = start }

@@ -14,6 +14,9 @@ local GROWTH_MAX = 1 << 20 -- bytes; less than 105 for each message
 -- For scripts: what they and the processes that they name hold.
 local MEASURE = ([[
   local artel, uv = require "artel", require "luv"
+  local function factory(encoding, transport)
+    return artel.WorkerFactory.new { channelFactory = encoding, transport = transport }
+  end
   local function countDescriptors(pid)
     local count, folder = 0, assert(uv.fs_scandir(("/proc/%%s/fd"):format(pid)))
     while uv.fs_scandir_next(folder) do count = count + 1 end
@@ -56,6 +59,11 @@ local MEASURE = ([[
   end
 ]]):format(helper.isWatched and 1 << 40 or GROWTH_MAX)
 
+-- What such a script is to speak, as arguments of its factory().
+local function spoken(options)
+  return options.channelFactory or "msgpack", options.transport or "auto"
+end
+
 local function leavesNothing(script, ...)
   local result = helper.script(MEASURE .. script, { arguments = { ... } })
   assert.equal("\n", result.output, result.errors)
@@ -66,8 +74,7 @@ describe("nothing is left", function()
   for _, channel in ipairs(helper.CHANNELS) do
     it(("of %d messages and requests %s"):format(MESSAGES, channel.over), function()
       leavesNothing([[
-        local worker <close> = artel.WorkerFactory.new { channelFactory = arg[1] }
-          :createWorkerWithExpression [=[{
+        local worker <close> = factory(arg[2], arg[3]):createWorkerWithExpression [=[{
             onMessage = function(_, message, channel) channel:sendMessage(message) end,
             onRequest = function(_, request)
               if request == 0 then error "on purpose" end
@@ -85,28 +92,28 @@ describe("nothing is left", function()
             if n % 100 == 0 then worker:sendMessage { print } end
           end
         end
-        local rounds = tonumber(arg[2])
+        local rounds = tonumber(arg[1])
         talk(rounds // 5)
         local before = used(worker:getProcessId())
         talk(rounds)
         mustNotHaveGrown(before, worker:getProcessId())
-      ]], channel.options.channelFactory or "msgpack", MESSAGES)
+      ]], MESSAGES, spoken(channel.options))
     end)
 
     it(("of %d workers, one by one, %s"):format(WORKERS, channel.over), function()
       leavesNothing([[
-        local factory = artel.WorkerFactory.new { channelFactory = arg[1] }
+        local workers = factory(arg[3], arg[4])
         local function live()
-          local worker <close> = assert(factory:createWorker(arg[3]))
+          local worker <close> = assert(workers:createWorker(arg[2]))
           worker:sendMessage(2)
           assert(worker:receiveMessage() == "2 squared is 4")
         end
-        local lives = tonumber(arg[2])
+        local lives = tonumber(arg[1])
         for _ = 1, lives // 20 do live() end
         local before = used()
         for _ = 1, lives do live() end
         mustNotHaveGrown(before)
-      ]], channel.options.channelFactory or "msgpack", WORKERS, helper.fixture "raw_squares")
+      ]], WORKERS, helper.fixture "raw_squares", spoken(channel.options))
     end)
   end
 

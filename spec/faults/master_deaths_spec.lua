@@ -20,8 +20,9 @@ describe("a worker whose master goes away", function()
   -- The worker has the script's output, so the script's run ends when both have ended.
   local KILLED = [[
     local artel, uv = require "artel", require "luv"
-    local worker = artel.WorkerFactory.new { channelFactory = arg[2], preferredIdentity = arg[3] }
-      :createWorkerWithExpression(arg[1])
+    local worker = artel.WorkerFactory.new {
+      channelFactory = arg[2], transport = arg[3], preferredIdentity = arg[4],
+    }:createWorkerWithExpression(arg[1])
     assert(worker:receiveMessage())
     print(worker:getProcessId())
     io.stdout:flush()
@@ -34,8 +35,9 @@ describe("a worker whose master goes away", function()
         it(("by SIGKILL ends too: %s, %s, %s"):format(what, user, channel.over), function()
           if identity and not isRoot then return pending "only root may become somebody else" end
           local encoding = channel.options.channelFactory or "msgpack"
+          local transport = channel.options.transport or "auto"
           local result = helper.script(KILLED,
-            { arguments = { expression, encoding, identity or nil } })
+            { arguments = { expression, encoding, transport, identity or nil } })
           assert.equal(9, result.signal)
           local pid = math.tointeger(result.output:match "^%d+")
           helper.eventually(function() return not helper.isAlive(pid) end)

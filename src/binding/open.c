@@ -151,11 +151,10 @@ struct memory_wishes {
 static void read_memory_wishes(lua_State *L, int index, struct memory_wishes *wishes)
 {
     lua_getfield(L, index, "transport");
-    const char *transport = luaL_optstring(L, -1, "socket");
+    const char *transport = luaL_optstring(L, -1, "auto");
     wishes->ring_needed = strcmp(transport, "shared-memory") == 0;
-    if (!wishes->ring_needed) { /* "auto" is a socket for now */
-        wishes->ring_size = 0;
-    } else {
+    wishes->ring_size = 0;
+    if (strcmp(transport, "socket") != 0) {
         lua_getfield(L, index, "ringSize");
         wishes->ring_size = (uint32_t)luaL_checkinteger(L, -1);
         lua_pop(L, 1);
