@@ -85,17 +85,6 @@ describe("a worker without memory", function()
       end)
     end
 
-    it("for the values in a message says so and ends, " .. over .. " #unsanitized", function()
-      local worker <close> = start(IMPLEMENTATIONS.raw, LIMITED)
-      local many = {}
-      for n = 1, 900000 do many[n] = n % 2 == 0 and {} or { n } end
-      worker:sendMessage(many)
-      local message, err = helper.promptly(worker.receiveMessage, worker)
-      assert.is_nil(message)
-      assert.same({ "remote", 1 }, { err.kind, err.exitCode })
-      assert.matches("not enough memory", tostring(err))
-    end)
-
     it("for a response says so and goes on, " .. over .. " #unsanitized", function()
       local worker <close> = start([[{ onRequest = function(_, n)
         return ("0123456789abcdef"):rep(n)
@@ -106,6 +95,20 @@ describe("a worker without memory", function()
       assert.equal(16, #worker:request(1, { timeout = TIMEOUT }))
     end)
   end)
+
+  for _, encoding in ipairs(helper.ENCODINGS) do
+    it("for the values in a message says so and ends, in " .. encoding .. " #unsanitized", function()
+      local worker <close> = helper.worker(IMPLEMENTATIONS.raw,
+        { channelFactory = encoding, resourceLimits = LIMITED.resourceLimits })
+      local many = {}
+      for n = 1, 900000 do many[n] = n % 2 == 0 and {} or { n } end
+      worker:sendMessage(many)
+      local message, err = helper.promptly(worker.receiveMessage, worker)
+      assert.is_nil(message)
+      assert.same({ "remote", 1 }, { err.kind, err.exitCode })
+      assert.matches("not enough memory", tostring(err))
+    end)
+  end
 end)
 
 describe("a shared worker", function()
