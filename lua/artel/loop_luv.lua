@@ -18,21 +18,6 @@ local function guarded(fn)
   end
 end
 
--- luv crashes when Lua ends while a handle is still closing. So the newest closing handle has
--- a guard behind it, which Lua finalises before the handle and which lets luv finish.
-local guard
-local guardClass = {
-  __gc = function(self)
-    if self == guard and not uv.loop_mode() then uv.run("nowait") end
-  end,
-}
-
-local function closeHandle(handle)
-  if handle:is_closing() then return end
-  handle:close()
-  guard = setmetatable({}, guardClass)
-end
-
 -- All descriptors are watched through one set, behind one handle. It lives as long as Lua does;
 -- a program that closes every handle of the loop's gets another one.
 local set, handle = core.watchSet.open(), nil
@@ -132,19 +117,65 @@ end
 
 Watch.__gc = Watch.close
 
+-- luv crashes when Lua ends while a handle is still closing, as in an os.exit(0, true) below a
+-- callback. So timers are never closed: one that has stopped rests here until it is used again.
+local resting = {}
+
+local function stopTimer(timer)
+  timer.use, timer.callback = nil, nil
+  if timer.handle:is_closing() then return end -- by a program that closes all handles
+  timer.handle:stop()
+  resting[#resting + 1] = timer
+end
+
+-- uv.run "once" sleeps after the timers that were due before it, though it has had its event.
+-- An idle handle makes the loop come round instead.
+local idle, rounds = nil, 0
+
+local function onIdle()
+  rounds = rounds - 1
+  if rounds == 0 then idle:stop() end
+end
+
+local function comeRound()
+  if not idle or idle:is_closing() then
+    idle = uv.new_idle()
+    uv.unref(idle)
+  end
+  rounds = 2 -- it is called before the loop would sleep, and in the round after that
+  idle:start(onIdle)
+end
+
+local function newTimer()
+  local timer = { handle = uv.new_timer() }
+  timer.fire = guarded(function()
+    local callback = timer.callback
+    stopTimer(timer)
+    comeRound()
+    callback()
+  end)
+  return timer
+end
+
+local function takeTimer()
+  local timer
+  repeat timer = table.remove(resting) until not timer or not timer.handle:is_closing()
+  return timer or newTimer()
+end
+
 --- Calls `callback()` once, `seconds` from now.
 ---@param background? boolean nothing waits for it: it does not keep the loop alive
 ---@return { stop: fun() }
 function loop.after(seconds, callback, background)
-  local timer = uv.new_timer()
-  local function stop() closeHandle(timer) end
+  local timer, use = takeTimer(), {}
+  timer.use, timer.callback = use, callback
   uv.update_time() -- the loop's clock stands still while Lua runs
-  timer:start(math.ceil(seconds * 1000), 0, guarded(function()
-    stop()
-    callback()
-  end))
-  if background then uv.unref(timer) end
-  return { stop = stop }
+  timer.handle:start(math.ceil(seconds * 1000), 0, timer.fire)
+  if background then uv.unref(timer.handle) else uv.ref(timer.handle) end
+  function use.stop()
+    if timer.use == use then stopTimer(timer) end -- else it is somebody else's by now
+  end
+  return use
 end
 
 --- Calls `callback()` from the loop, as soon as possible.

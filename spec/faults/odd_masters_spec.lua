@@ -144,6 +144,15 @@ describe("a master in an odd environment", function()
       "artel.async(function() pool:request(1) os.exit(7) end) uv.run()",
       "artel.async(function() pool:request(1) os.exit(7, true) end) uv.run()",
       "for _ in pool:imap { 1, 2, 3 } do os.exit(7, true) end",
+      -- below a callback of luv's, with time-outs that are over and others that are not
+      [[artel.async(function() worker:receiveMessage(100) end)
+        artel.async(function()
+          worker:sendMessage(1)
+          worker:receiveMessage(0.01)
+          pool:request(1, { timeout = 100 })
+          os.exit(7, true)
+        end)
+        uv.run()]],
       "pool:map({ 1, 2, 3 }, { onProgress = function() os.exit(7, true) end })",
       "artel.async(function() pool:request(0) end) pool:request(1) os.exit(7, true)",
     } do
