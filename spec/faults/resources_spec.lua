@@ -97,7 +97,7 @@ describe("a worker without memory", function()
   end)
 
   for _, encoding in ipairs(helper.ENCODINGS) do
-    it("for the values in a message says so and ends, in " .. encoding .. " #unsanitized", function()
+    it("for the values of a message says so and ends: " .. encoding .. " #unsanitized", function()
       local worker <close> = helper.worker(IMPLEMENTATIONS.raw,
         { channelFactory = encoding, resourceLimits = LIMITED.resourceLimits })
       local many = {}
