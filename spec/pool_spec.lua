@@ -104,19 +104,35 @@ describe("a worker pool", function()
   end)
 
   it("calls a listener from luv's loop, for replacements too", function()
-    local workers <close> = pool(ECHO, 2)
+    local workers
+    workers = pool(ECHO, 2, { onWorkerExit = function(index) workers[index]:sendMessage(3) end })
+    local _ <close> = workers
     assert.is_true(workers:waitUntilReady(TIMEOUT))
-    local heard = {}
+    local heard, deaths = {}, 0
     workers:registerRead(uv, function(worker)
-      local message = worker:receiveMessage(0)
-      if message == nil then return end
+      local message, err = worker:receiveMessage(0)
+      if message == nil then
+        if err.signal then deaths = deaths + 1 end
+        return
+      end
       heard[#heard + 1] = message
-      if #heard == 2 then workers:unregisterRead(uv) end
+      if #heard == 2 then workers[1]:kill "KILL" end
+      if #heard == 3 then workers:unregisterRead(uv) end
     end)
     for i = 1, 2 do workers[i]:sendMessage(i) end
-    uv.run()
+    local watchdog = uv.new_timer()
+    watchdog:start(TIMEOUT * 1000, 0, uv.stop)
+    uv.unref(watchdog)
+    assert.is_false(uv.run())
+    watchdog:close()
     table.sort(heard)
-    assert.same({ 1, 2 }, heard)
+    assert.same({ 1, 2, 3 }, heard)
+    assert.equal(1, deaths)
+  end)
+
+  it("has as many workers as there are processors, if no number was given", function()
+    local workers <close> = pool(ECHO)
+    assert.equal(artel.WorkerPool.getProcessorCount(), #workers)
   end)
 
   it("ends a request whose worker dies, and serves the next", function()
@@ -294,7 +310,10 @@ describe("a worker pool", function()
     local values = countersOf(workers)
     assert.same({ 2, 0, 0, 3, 0, 0 }, { values.workers, values.busy, values.queued, values.done,
       values.failed, values.restarts })
-    assert.is_true(values.running_time_p50 > 0 and values.waiting_time_p99 > 0)
+    for _, percent in ipairs { 50, 95, 99 } do
+      assert.is_true(values["running_time_p" .. percent] > 0)
+      assert.is_true(values["waiting_time_p" .. percent] > 0)
+    end
   end)
 
   it("says how many of its workers share memory with it", function()
