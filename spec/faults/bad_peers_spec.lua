@@ -417,12 +417,13 @@ describe("a master survives a host that", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
   --- A worker whose host is a shell script that writes to the channel.
-  local function impostor(folder, script)
+  local function impostor(folder, script, transport)
     local path = folder.path .. "/host"
     helper.write(path, "#!/bin/sh\n" .. script .. "\n")
     assert(uv.fs_chmod(path, 448))
     -- A shell can write to the socket, but not into the memory.
-    local options = { hostPath = path, outputPath = "/dev/null", transport = "socket" }
+    local options =
+      { hostPath = path, outputPath = "/dev/null", transport = transport or "socket" }
     return assert(artel.WorkerFactory.new(options)
       :createWorkerWithExpression "{ onMessage = print }")
   end
@@ -449,6 +450,16 @@ describe("a master survives a host that", function()
       assert.same({ nil, "SIGTERM" }, { worker:close(0) })
     end)
   end
+
+  it("knows nothing of shared memory", function()
+    local folder <close> = helper.folder()
+    local worker = impostor(folder, "printf 'ATL1' >&3; exec sleep 1000", "auto")
+    local ready, err = helper.promptly(worker.waitUntilReady, worker)
+    assert.is_nil(ready)
+    assert.equal("protocol", err.kind)
+    assert.matches("is it this version's host", tostring(err))
+    assert.same({ nil, "SIGTERM" }, { worker:close(0) })
+  end)
 
   it("sends half a header and stops, or ends", function()
     local folder <close> = helper.folder()

@@ -216,7 +216,8 @@ ssize_t artel_channel_fill(struct artel_channel *channel, bool block)
     }
     if (got == ARTEL_E_PROTOCOL) {
         snprintf(channel->fault, sizeof channel->fault,
-                 "the peer has damaged the memory that it shares with us");
+                 "the peer has damaged the memory that it shares with us, or knows "
+                 "nothing of it: is it this version's host?");
     }
     return got;
 }

@@ -15,7 +15,9 @@
  * this end always knows how many bytes it may still take out (`owed`) without taking one
  * that belongs to a sleep it has not begun yet. That makes fd as good as a socket for
  * those who watch it: as long as one of base.watchers is set, "sleeps" stays said, and
- * there is a byte whenever there is input behind the last empty read.
+ * there is a byte whenever there is input behind the last empty read. Each is 0: other
+ * bytes come from a program that was started in the worker's place and takes the
+ * doorbell for the channel.
  */
 #include "transport.h"
 
@@ -69,11 +71,18 @@ static struct shared_transport *shared_of(struct artel_transport *base)
     return (struct shared_transport *)base;
 }
 
+static int note_fault(struct shared_transport *self)
+{
+    return self->fault = ARTEL_E_PROTOCOL;
+}
+
 /* ---- the doorbell ---- */
+
+#define DOORBELL_BYTE 0
 
 static void ring_doorbell(struct shared_transport *self)
 {
-    static const char BYTE = 0;
+    static const uint8_t BYTE = DOORBELL_BYTE;
     ssize_t sent;
     do {
         sent = send(self->base.fd, &BYTE, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -117,16 +126,28 @@ static bool is_rung_for(const struct sleep *sleep)
     return sleep->said && atomic_load(sleep->sleeps) == 0;
 }
 
+/* Reads bytes of the doorbell, and looks who sent them. */
+static ssize_t receive(struct shared_transport *self, size_t len, int flags)
+{
+    uint8_t bytes[64];
+    ssize_t got =
+        recv(self->base.fd, bytes, len < sizeof bytes ? len : sizeof bytes, flags);
+    for (ssize_t i = 0; i < got; i++) {
+        if (bytes[i] != DOORBELL_BYTE) {
+            note_fault(self);
+        }
+    }
+    return got;
+}
+
 /* Takes from the doorbell what is owed; without that, looks whether it is at its end.
  * Never waits. */
 static void look_at_doorbell(struct shared_transport *self)
 {
-    uint8_t scratch[64];
     self->empty_reads = 0;
     bool peek = self->owed == 0;
-    size_t len = self->owed < sizeof scratch ? self->owed : sizeof scratch;
-    ssize_t got = recv(self->base.fd, scratch, peek ? 1 : len,
-                       peek ? MSG_DONTWAIT | MSG_PEEK : MSG_DONTWAIT);
+    ssize_t got = receive(self, peek ? 1 : self->owed,
+                          peek ? MSG_DONTWAIT | MSG_PEEK : MSG_DONTWAIT);
     if (got == 0 || (got < 0 && errno == ECONNRESET)) {
         self->ended = true;
     } else if (got > 0 && !peek) {
@@ -134,22 +155,23 @@ static void look_at_doorbell(struct shared_transport *self)
     } else if (got > 0 && !is_rung_for(&self->for_input) &&
                !is_rung_for(&self->for_room)) {
         /* Nobody has rung: something else holds the descriptor and writes into it. */
-        (void)!recv(self->base.fd, scratch, sizeof scratch, MSG_DONTWAIT);
+        (void)!receive(self, SIZE_MAX, MSG_DONTWAIT);
     }
 }
 
 /* ---- what there is to do ---- */
 
-static int note_fault(struct shared_transport *self)
+/* Nothing will come or go any more. */
+static bool is_over(const struct shared_transport *self)
 {
-    return self->fault = ARTEL_E_PROTOCOL;
+    return self->ended || self->fault != 0;
 }
 
 /* The end of input counts, and so does a lie. */
 static bool has_input(struct shared_transport *self)
 {
     return artel_ring_unread(&self->in) != 0 ||
-           atomic_load(&self->in.ring.control->closed) != 0 || self->ended;
+           atomic_load(&self->in.ring.control->closed) != 0 || is_over(self);
 }
 
 /* Enough of it to go on with writing; or nobody will ever make any. */
@@ -157,7 +179,7 @@ static bool has_room(struct shared_transport *self)
 {
     ssize_t room = artel_ring_room(&self->out);
     return room < 0 || room >= (ssize_t)(self->out.ring.size / 2) ||
-           atomic_load(&self->out.ring.control->gone) != 0 || self->ended;
+           atomic_load(&self->out.ring.control->gone) != 0 || is_over(self);
 }
 
 static bool shared_ready(struct artel_transport *base, bool want_read, bool want_write)
@@ -198,6 +220,9 @@ static void wake_writer(struct shared_transport *self)
 /* As read of the table, from the ring alone. */
 static ssize_t take_input(struct shared_transport *self, uint8_t *into, size_t len)
 {
+    if (self->fault != 0) {
+        return self->fault;
+    }
     /* Looked at first: what was written before the end came is here by now. */
     bool at_end = self->ended || atomic_load(&self->in.ring.control->closed) != 0;
     size_t portion = self->in.ring.size / 4; /* meanwhile the writer fills the rest */
@@ -244,8 +269,7 @@ static int sleep_on_doorbell(struct shared_transport *self)
     if (self->base.watchers != 0) {
         return poll_doorbell(self); /* the byte that others watch for stays where it is */
     }
-    uint8_t scratch[64];
-    ssize_t got = recv(self->base.fd, scratch, sizeof scratch, 0);
+    ssize_t got = receive(self, SIZE_MAX, 0);
     if (got > 0) {
         unsay(self, &self->for_input);
         self->owed = self->owed > (unsigned)got ? self->owed - (unsigned)got : 0;
@@ -274,7 +298,7 @@ static int wait_for_input(struct shared_transport *self)
     }
     if (self->owed > 0) {
         look_at_doorbell(self);
-        if (self->ended) {
+        if (is_over(self)) {
             return 0;
         }
     }
@@ -290,9 +314,6 @@ static ssize_t shared_read(struct artel_transport *base, void *into, size_t len,
                            bool block)
 {
     struct shared_transport *self = shared_of(base);
-    if (self->fault != 0) {
-        return self->fault;
-    }
     ssize_t got = take_input(self, into, len);
     if (got == -EAGAIN && block) {
         int status = wait_for_input(self);
@@ -395,7 +416,7 @@ static bool shared_arm(struct artel_transport *base, bool want_read, bool want_w
     if (self->owed > 0) {
         look_at_doorbell(self);
     }
-    return self->ended && (want_read || want_write);
+    return is_over(self) && (want_read || want_write);
 }
 
 static int shared_shutdown_write(struct artel_transport *base)
