@@ -117,8 +117,8 @@ end
 
 Watch.__gc = Watch.close
 
--- luv crashes when Lua ends while a handle is still closing, as in an os.exit(0, true) below a
--- callback. So timers are never closed: one that has stopped rests here until it is used again.
+-- luv crashes when Lua ends while a handle is still closing, as when a callback ends the program
+-- in order. So timers are never closed: one that has stopped rests here until it is used again.
 local resting = {}
 
 local function stopTimer(timer)
