@@ -13,13 +13,15 @@ describe("bench/idle", function()
     local result = idle "0.1"
     assert.equal("", result.errors)
     local lines = {}
-    for what in result.output:gmatch "(%S[^\n]-) +[%d.]+ ms in +[%d.]+ s +[%d.]+ %%" do
+    for what in result.output:gmatch "(%S[^\n]-) +%-?[%d.]+ ms in +[%d.]+ s +%-?[%d.]+ %%" do
       lines[#lines + 1] = what
     end
     assert.same({
       "raw: master, nothing comes", "raw: worker, nothing comes",
-      "raw: master, 5 ms each request", "evented: master, nothing comes",
-      "evented: worker, nothing comes", "evented: master, 5 ms each request",
+      "raw: master, 5 ms a request", "raw: the same over a socket", "raw: lost to looking",
+      "evented: master, nothing comes", "evented: worker, nothing comes",
+      "evented: master, 5 ms a request", "evented: the same over a socket",
+      "evented: lost to looking",
     }, lines)
   end)
 
