@@ -9,6 +9,7 @@ local frame = require "artel.frame"
 local helper = require "spec.helper"
 
 local TIMEOUT = helper.TIMEOUT
+local promptly = helper.promptly
 local PROFILE = 10 -- a frame that no Lua code sends
 
 --- A frame in msgpack, with a body as it is or a value to encode.
@@ -160,5 +161,65 @@ describe("the master of a hostile worker", function()
     assert.equal("oversize", err.kind)
     assert.matches("bytes of messages came that nobody received", err.message)
     worker:kill "SIGKILL"
+  end)
+
+  -- What a worker has to say to write into the memory that it shares with its master:
+  -- both rings' control words, 64 KiB behind the beginning of the file.
+  local SCRIBBLE = [[
+    local at
+    for line in io.lines "/proc/self/maps" do
+      local start, offset = line:match "^(%x+)%-%x+ %S+ (%x+) .*memfd:artel%-worker"
+      if start and tonumber(offset, 16) == 65536 then at = tonumber(start, 16) end
+    end
+    channel:receiveMessage()
+    local memory <close> = assert(io.open("/proc/self/mem", "r+b"))
+    local function scribble(offset, bytes)
+      assert(memory:seek("set", at + offset))
+      assert(memory:write(bytes))
+      memory:flush()
+      require "luv".fs_write(3, "\0") -- the doorbell
+    end
+  ]]
+  local SHARED = { transport = "shared-memory", stopTimeout = 0 }
+
+  it("takes a position in their memory that cannot be for broken rules", function()
+    for _, head in ipairs { 0x7fffffff, 0 } do
+      local worker <close> = helper.worker(helper.raw(SCRIBBLE .. ([[
+        scribble(4 * 128, string.pack("I4", %d)) -- the second ring's head
+        channel:receiveMessage()]]):format(head)), SHARED)
+      assert.is_true(worker:waitUntilReady(TIMEOUT))
+      worker:sendMessage "now"
+      local message, err = promptly(worker.receiveMessage, worker)
+      assert.is_nil(message)
+      assert.equal("protocol", err.kind)
+      assert.matches("damaged the memory", err.message)
+    end
+  end)
+
+  it("ends its wait whatever is scribbled into their memory", function()
+    local neighbour <close> = helper.worker(
+      helper.raw "for message in channel:messages() do channel:sendMessage(message) end", SHARED)
+    for seed = 1, helper.isWatched and 10 or 50 do
+      local worker <close> = helper.worker(helper.raw(SCRIBBLE .. ([[
+        math.randomseed(%d)
+        for _ = 1, 20 do
+          local control = math.random() < 0.5 -- or bytes
+          scribble(control and math.random(0, 255) * 4 or math.random(4096, 200000),
+            string.pack("I4", math.random(0, math.random(2) == 1 and 3 or 0xffffffff)))
+        end
+        os.exit(5)]]):format(seed)), SHARED)
+      worker:sendMessage "now"
+      local ended = promptly(function()
+        while true do
+          local message, err = worker:receiveMessage()
+          if message == nil then return err end
+        end
+      end)
+      assert.truthy(ended.kind == "closed" or ended.kind == "protocol"
+        or ended.kind == "oversize", seed .. ": " .. tostring(ended))
+      worker:sendMessage "into the ruins"
+      neighbour:sendMessage(seed)
+      assert.equal(seed, neighbour:receiveMessage(TIMEOUT))
+    end
   end)
 end)

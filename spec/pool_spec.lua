@@ -130,6 +130,20 @@ describe("a worker pool", function()
     assert.equal(1, deaths)
   end)
 
+  it("calls a listener once, if that was asked for", function()
+    local workers <close> = pool(ECHO, 2)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local heard = {}
+    workers:registerRead(uv, function(worker)
+      heard[#heard + 1] = worker:receiveMessage(0)
+    end, true)
+    for i = 1, 2 do workers[i]:sendMessage(i) end
+    uv.run() -- nothing keeps the loop after the first call
+    heard[#heard + 1] = workers:receiveMessage(TIMEOUT)
+    table.sort(heard)
+    assert.same({ 1, 2 }, heard)
+  end)
+
   it("has as many workers as there are processors, if no number was given", function()
     local workers <close> = pool(ECHO)
     assert.equal(artel.WorkerPool.getProcessorCount(), #workers)
