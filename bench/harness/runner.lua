@@ -145,7 +145,7 @@ function runner.summarize(list, referenceName)
   for i, series in ipairs(list) do
     local contender = series.contender
     local row = {
-      name = contender.name, kind = contender.kind, x = series.x, command = series.command,
+      name = contender.name, kind = contender.kind, x = series.x, command = contender.command,
       count = series.count, values = series.values, failure = series.failure,
       target = contender.target,
     }
