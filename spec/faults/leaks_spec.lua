@@ -14,6 +14,8 @@ local GROWTH_MAX = 1 << 20 -- bytes; less than 105 for each message
 -- For scripts: what they and the processes that they name hold.
 local MEASURE = ([[
   local artel, uv = require "artel", require "luv"
+  -- What artel uses of luv's loop is made when it is first needed, as by a slow request, and stays.
+  require "artel.loop_luv"
   local function factory(encoding, transport)
     return artel.WorkerFactory.new { channelFactory = encoding, transport = transport }
   end
