@@ -7,8 +7,8 @@
 #include "../core/clock.h"
 #include "../core/error.h"
 #include "../core/fd.h"
-#include "environment.h"
 #include "error.h"
+#include "exec_vectors.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -17,19 +17,6 @@
 /* The process that leaves its place to the daemon does so at once: longer means trouble.
  */
 #define LEAVE_TIMEOUT_MS 30000
-
-static char **push_argv(lua_State *L, int index)
-{
-    size_t count = lua_rawlen(L, index);
-    char **argv = lua_newuserdatauv(L, (count + 1) * sizeof *argv, 0);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, index, (lua_Integer)i + 1);
-        argv[i] = (char *)luaL_checkstring(L, -1); /* the list keeps the string alive */
-        lua_pop(L, 1);
-    }
-    argv[count] = NULL;
-    return argv;
-}
 
 /*
  * The host forks first thing and its parent leaves, so the daemon is nobody's child and
@@ -62,7 +49,7 @@ static int start_daemon(lua_State *L)
     lua_getfield(L, 1, "path");
     lua_getfield(L, 1, "argv");
     struct artel_process_options child = {.path = luaL_checkstring(L, 2),
-                                          .argv = push_argv(L, 3),
+                                          .argv = artel_push_argv(L, 3),
                                           .envp = artel_push_environment(L, true),
                                           .channel_fd = -1,
                                           .memory_fd = -1,

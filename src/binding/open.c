@@ -8,8 +8,8 @@
 #include "../core/memory_file.h"
 #include "../core/self.h"
 #include "channel.h"
-#include "environment.h"
 #include "error.h"
+#include "exec_vectors.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -127,20 +127,6 @@ static int pair(lua_State *L)
     return status < 0 ? push_open_failure(L, "connect", status) : 2;
 }
 
-/* The strings of the list at index as an argv, in a userdata left on the stack. */
-static char **push_argv(lua_State *L, int index)
-{
-    size_t count = lua_rawlen(L, index);
-    char **argv = lua_newuserdatauv(L, (count + 1) * sizeof *argv, 0);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, index, (lua_Integer)i + 1);
-        argv[i] = (char *)luaL_checkstring(L, -1); /* the list keeps the string alive */
-        lua_pop(L, 1);
-    }
-    argv[count] = NULL;
-    return argv;
-}
-
 /* What a new worker shares with us besides the socket. */
 struct memory_wishes {
     uint32_t ring_size; /* 0: messages go over the socket */
@@ -198,7 +184,7 @@ static int start_worker(lua_State *L)
     lua_getfield(L, 1, "path");
     lua_getfield(L, 1, "argv");
     struct artel_process_options child = {.path = luaL_checkstring(L, 2),
-                                          .argv = push_argv(L, 3),
+                                          .argv = artel_push_argv(L, 3),
                                           .envp = artel_push_environment(L, false),
                                           .channel_fd = -1,
                                           .memory_fd = -1};

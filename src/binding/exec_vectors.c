@@ -1,10 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Knows which variables are meant for this process and for no child of it. */
-#include "environment.h"
+/* Knows what execve takes, and which variables are meant for this process and for no
+ * child of it. */
+#include "exec_vectors.h"
 
+#include <lauxlib.h>
 #include <string.h>
 
 extern char **environ;
+
+char **artel_push_argv(lua_State *L, int index)
+{
+    size_t count = lua_rawlen(L, index);
+    char **argv = lua_newuserdatauv(L, (count + 1) * sizeof *argv, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        argv[i] = (char *)luaL_checkstring(L, -1);
+        lua_pop(L, 1);
+    }
+    argv[count] = NULL;
+    return argv;
+}
 
 static bool begins(const char *variable, const char *start)
 {
