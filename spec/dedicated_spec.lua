@@ -169,6 +169,29 @@ terminate
     end
   end)
 
+  it("puts long strings into memory that it has already #unsanitized", function()
+    local worker <close> = helper.worker(helper.raw [[
+      for m in channel:messages() do
+        local file <close> = io.open "/proc/self/stat"
+        local faults = file:read("a"):match("^%d+ %(.*%) %a" .. (" %-?%d+"):rep(6) .. " (%d+)")
+        channel:sendMessage(m)
+        channel:sendMessage(tonumber(faults))
+      end]])
+    local text = ("0123456789abcdef"):rep(1 << 19)
+    local function faultsSoFar(rounds)
+      local faults
+      for _ = 1, rounds do
+        assert(worker:sendMessage(text))
+        assert.is_true(worker:receiveMessage(TIMEOUT) == text)
+        faults = worker:receiveMessage(TIMEOUT)
+      end
+      return faults
+    end
+    local before = faultsSoFar(15)
+    local pages = #text // 4096
+    assert.is_true(faultsSoFar(20) - before < 2 * pages)
+  end)
+
   it("has given its master all of it before it ends", function()
     local worker <close> = helper.worker(helper.raw [[
       for n = 1, 10 do channel:sendMessage(("x"):rep(1 << 20)) end]])

@@ -3,6 +3,7 @@
 #include "state.h"
 
 #include "binding/core.h"
+#include "memory.h"
 #include "modules.h"
 
 #include <lauxlib.h>
@@ -49,6 +50,7 @@ lua_State *artel_host_state_new(bool heed_paths)
     if (L == NULL) {
         return NULL;
     }
+    artel_host_keep_large_blocks(L);
     lua_pushcfunction(L, prepare);
     lua_pushboolean(L, heed_paths);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {

@@ -119,7 +119,7 @@ local blob = {
   name = "blob",
   title = "A string of 16 MiB there and back",
   measures = "MiB a second, both directions counted",
-  figure = "mib_per_second", unit = { 1, "MiB/s" }, better = "higher", n = 10,
+  figure = "mib_per_second", unit = { 1, "MiB/s" }, better = "higher", n = 60,
   reference = "raw copy",
   contenders = {
     reference("raw copy", "raw_copy -n {n}"),
