@@ -9,7 +9,7 @@ local function idle(...)
 end
 
 describe("bench/idle", function()
-  it("tells what a waiting master and its worker burn, of either kind", function()
+  it("tells what a waiting master and its worker burn, of either kind, and a pool's", function()
     local result = idle "0.1"
     assert.equal("", result.errors)
     local lines = {}
@@ -17,6 +17,7 @@ describe("bench/idle", function()
       lines[#lines + 1] = what
     end
     assert.same({
+      "pool: master, 5 ms a request", "pool: the same over a socket", "pool: lost to looking",
       "raw: master, nothing comes", "raw: worker, nothing comes",
       "raw: master, 5 ms a request", "raw: the same over a socket", "raw: lost to looking",
       "evented: master, nothing comes", "evented: worker, nothing comes",

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Processor time of a master and its worker over shared memory while both wait, and what looking
--- before sleeping costs a master while a handler takes 5 ms for each request: what it uses more
--- than over a socket, where nobody looks. Fails when either is more than its target.
+-- before sleeping costs a master, of one worker or of a pool, while a handler takes 5 ms for each
+-- request: what it uses more than over a socket, where nobody looks. Fails when either is more than
+-- its target.
 local artel = require "artel"
 local core = require "artel.core"
 
@@ -54,6 +55,19 @@ local function tellWaiting(kind, worker, socketWorker)
   tell(kind .. ": master, 5 ms a request", looking, time)
   tell(kind .. ": the same over a socket", socket, time)
   tell(kind .. ": lost to looking", looking - socket, time, MOST_LOOKING)
+end
+
+-- A call on a pool looks at all its workers: here one computes while the other rests.
+do
+  local function start(transport)
+    local factory = artel.WorkerFactory.new { transport = transport }
+    local pool = assert(factory:createWorkerPool(folder .. "/evented.lua", 2))
+    for _ = 1, WARM_UP do assert(pool:request(0)) end
+    return pool
+  end
+  local pool <close> = start "shared-memory"
+  local socketPool <close> = start "socket"
+  tellWaiting("pool", pool, socketPool)
 end
 
 for _, kind in ipairs { "raw", "evented" } do

@@ -93,13 +93,14 @@ int64_t artel_check_deadline(lua_State *L, int index)
     return artel_clock_deadline_ms((int64_t)ceil(seconds * 1000));
 }
 
-/* Poll that starts again after a signal, once Lua's hooks have had their turn. */
+/* Poll that starts again after a signal, once Lua's hooks have had their turn; without L
+ * the signal ends it. */
 static int poll_until(lua_State *L, struct pollfd *wanted, nfds_t count,
                       int64_t deadline_ms)
 {
     for (;;) {
         int ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms));
-        if (ready >= 0 || errno != EINTR) {
+        if (ready >= 0 || errno != EINTR || L == NULL) {
             return ready;
         }
         artel_run_hooks(L);
@@ -144,53 +145,92 @@ static nfds_t look_beside(struct artel_channel_box *box, const struct pollfd *wa
     return count;
 }
 
-/* The channel that is waited for, and what for. */
-struct wish {
-    struct artel_channel *channel;
-    bool want_read;
-    bool want_write;
+/* The channels that are waited for, and what for. */
+struct wishes {
+    struct wish {
+        struct artel_channel *channel;
+        bool want_read;
+        bool want_write;
+    } * of;
+    size_t count;
 };
 
-static bool is_granted(void *of)
+static bool is_one_granted(void *wishes)
 {
-    const struct wish *wish = of;
-    return artel_channel_ready(wish->channel, wish->want_read, wish->want_write);
+    const struct wishes *all = wishes;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct wish *wish = &all->of[i];
+        if (artel_channel_ready(wish->channel, wish->want_read, wish->want_write)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who keeps the account of looking before a sleep: the first channel. NULL when one of
+ * them does not allow it, or when every peer sleeps: who should end the wait? */
+static struct artel_spin *account_of(const struct wishes *all)
+{
+    unsigned resting = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        resting += artel_channel_peer_rests(all->of[i].channel) ? 1 : 0;
+    }
+    if (resting == all->count) {
+        return NULL;
+    }
+    struct artel_spin *account = NULL;
+    for (size_t i = all->count; i-- > 0;) {
+        account = artel_channel_spin(all->of[i].channel, resting);
+        if (account == NULL) {
+            return NULL;
+        }
+    }
+    return account;
+}
+
+/* Sleeps as poll_until() does, and notes in the account how long. */
+static int sleep_until(lua_State *L, struct artel_spin *account, struct pollfd *wanted,
+                       nfds_t count, int64_t deadline_ms)
+{
+    int64_t began_ns = account != NULL ? artel_clock_now_ns() : 0;
+    int ready = poll_until(L, wanted, count, deadline_ms);
+    if (account != NULL) {
+        artel_spin_slept(account, artel_clock_now_ns() - began_ns);
+    }
+    return ready;
+}
+
+/* As poll(2). */
+static int wait_for_one(lua_State *L, struct artel_channel_box *box, bool want_read,
+                        bool want_write, int64_t deadline_ms)
+{
+    struct wish wish = {box->channel, want_read, want_write};
+    struct wishes all = {&wish, 1};
+    struct artel_spin *account = account_of(&all);
+    if (account != NULL && artel_spin_until(account, is_one_granted, &all)) {
+        return 1;
+    }
+    struct pollfd wanted[WAITED_MAX];
+    nfds_t count = arm(box, want_read, want_write, wanted);
+    if (count == 0) {
+        return 1;
+    }
+    int ready = sleep_until(L, account, wanted, count, deadline_ms);
+    if (ready > 0) {
+        look_beside(box, wanted);
+    }
+    return ready;
 }
 
 bool artel_wait_channel(lua_State *L, struct artel_channel_box *box, bool want_read,
                         bool want_write, int64_t deadline_ms)
 {
-    struct wish wish = {box->channel, want_read, want_write};
-    struct artel_spin *spin = artel_channel_spin(box->channel);
-    if (spin != NULL && artel_spin_until(spin, is_granted, &wish)) {
-        return true;
-    }
-    struct pollfd wanted[WAITED_MAX];
-    nfds_t count = arm(box, want_read, want_write, wanted);
-    if (count == 0) {
-        return true;
-    }
-    int64_t began_ns = spin != NULL ? artel_clock_now_ns() : 0;
-    int ready = poll_until(L, wanted, count, deadline_ms);
-    look_beside(box, wanted);
-    if (spin != NULL) {
-        artel_spin_slept(spin, artel_clock_now_ns() - began_ns);
-    }
-    return ready != 0;
+    return wait_for_one(L, box, want_read, want_write, deadline_ms) != 0;
 }
 
 bool artel_wait_once(struct artel_channel_box *box, bool want_read, bool want_write)
 {
-    struct pollfd wanted[WAITED_MAX];
-    nfds_t count = arm(box, want_read, want_write, wanted);
-    if (count == 0) {
-        return true;
-    }
-    int ready = poll(wanted, count, -1);
-    if (ready > 0) {
-        look_beside(box, wanted);
-    }
-    return ready > 0;
+    return wait_for_one(NULL, box, want_read, want_write, ARTEL_NO_DEADLINE) > 0;
 }
 
 /* waitMode() → "block" | "suspend" | "forbidden" | "unyieldable" */
@@ -225,14 +265,27 @@ static int wait_many(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     int64_t deadline = artel_check_deadline(L, 2);
     size_t channels = lua_rawlen(L, 1);
+    struct wishes all = {lua_newuserdatauv(L, (channels + 1) * sizeof *all.of, 0),
+                         channels};
     struct pollfd *wanted =
         lua_newuserdatauv(L, (WAITED_MAX * channels + 1) * sizeof *wanted, 0);
+    for (size_t i = 0; i < channels; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        struct artel_channel *channel = artel_check_open_box(L, -1)->channel;
+        bool want_write = artel_channel_pending_len(channel) > 0;
+        all.of[i] = (struct wish){channel, true, want_write};
+        lua_pop(L, 1);
+    }
+    struct artel_spin *account = account_of(&all);
+    if (account != NULL && artel_spin_until(account, is_one_granted, &all)) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
     nfds_t used = 0;
-    for (size_t i = 1; i <= channels; i++) {
-        lua_rawgeti(L, 1, (lua_Integer)i);
-        struct artel_channel_box *box = artel_check_open_box(L, -1);
-        bool want_write = artel_channel_pending_len(box->channel) > 0;
-        nfds_t count = arm(box, true, want_write, wanted + used);
+    for (size_t i = 0; i < channels; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        nfds_t count =
+            arm(artel_check_box(L, -1), true, all.of[i].want_write, wanted + used);
         if (count == 0) {
             lua_pushboolean(L, true);
             return 1;
@@ -240,7 +293,7 @@ static int wait_many(lua_State *L)
         used += count;
         lua_pop(L, 1);
     }
-    int ready = poll_until(L, wanted, used, deadline);
+    int ready = sleep_until(L, account, wanted, used, deadline);
     const struct pollfd *looked = wanted;
     for (size_t i = 1; i <= channels && ready > 0; i++) {
         lua_rawgeti(L, 1, (lua_Integer)i);

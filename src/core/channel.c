@@ -611,9 +611,14 @@ bool artel_channel_ready(struct artel_channel *channel, bool want_read, bool wan
                                           want_write && channel->out_end == 0);
 }
 
-struct artel_spin *artel_channel_spin(struct artel_channel *channel)
+struct artel_spin *artel_channel_spin(struct artel_channel *channel, unsigned resting)
 {
-    return channel->transport->ops->spin(channel->transport);
+    return channel->transport->ops->spin(channel->transport, resting);
+}
+
+bool artel_channel_peer_rests(struct artel_channel *channel)
+{
+    return channel->transport->ops->peer_rests(channel->transport);
 }
 
 void artel_channel_watch(struct artel_channel *channel, unsigned watcher, bool watches)

@@ -178,8 +178,9 @@ bool artel_channel_arm(struct artel_channel *channel, bool want_read, bool want_
 /* The same without the kernel: looks, and announces nothing. */
 bool artel_channel_ready(struct artel_channel *channel, bool want_read, bool want_write);
 
-/* As the transport's spin. */
-struct artel_spin *artel_channel_spin(struct artel_channel *channel);
+/* As the transport's spin and peer_rests. */
+struct artel_spin *artel_channel_spin(struct artel_channel *channel, unsigned resting);
+bool artel_channel_peer_rests(struct artel_channel *channel);
 
 /* From now on somebody sleeps on the descriptor for input without asking each time, or
  * does so no more. watcher: ARTEL_WATCHER_LOOP or ARTEL_WATCHER_STREAM. */

@@ -188,9 +188,14 @@ static bool shared_ready(struct artel_transport *base, bool want_read, bool want
     return (want_read && has_input(self)) || (want_write && has_room(self));
 }
 
+static bool shared_peer_rests(struct artel_transport *base)
+{
+    return atomic_load(&shared_of(base)->out.ring.control->reader_sleeps) != 0;
+}
+
 /* No more processes may look for messages than there are processors, or they keep those
  * waiting that they look for. */
-static struct artel_spin *shared_spin(struct artel_transport *base)
+static struct artel_spin *shared_spin(struct artel_transport *base, unsigned resting)
 {
     struct shared_transport *self = shared_of(base);
     uint32_t crowd = atomic_load_explicit(&alive, memory_order_relaxed) + 1;
@@ -200,7 +205,7 @@ static struct artel_spin *shared_spin(struct artel_transport *base)
     } else if (told != crowd) {
         atomic_store_explicit(self->rings.crowd, crowd, memory_order_relaxed);
     }
-    return crowd <= self->processors ? &self->spin : NULL;
+    return crowd <= self->processors + resting ? &self->spin : NULL;
 }
 
 /* ---- reading ---- */
@@ -288,7 +293,7 @@ static int sleep_on_doorbell(struct shared_transport *self)
 /* Waits for input. 0, or -EINTR. */
 static int wait_for_input(struct shared_transport *self)
 {
-    struct artel_spin *spin = shared_spin(&self->base);
+    struct artel_spin *spin = shared_spin(&self->base, 0);
     if (spin != NULL && artel_spin_until(spin, has_input_of, self)) {
         return 0;
     }
@@ -450,6 +455,7 @@ static const struct artel_transport_ops SHARED_OPS = {
     .arm = shared_arm,
     .ready = shared_ready,
     .spin = shared_spin,
+    .peer_rests = shared_peer_rests,
     .shutdown_write = shared_shutdown_write,
     .free = shared_free,
 };

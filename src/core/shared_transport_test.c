@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -183,6 +184,33 @@ static void who_waits_for_room_alone_is_not_woken_by_input(void)
 }
 
 /* Whoever watches the descriptor would wake for it for ever. */
+/* Both ends are in this process, so with the process itself three could look. */
+static void who_rests_keeps_nobody_from_looking(void)
+{
+    cpu_set_t before;
+    CHECK_INT(0, sched_getaffinity(0, sizeof before, &before));
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++) {
+        if (CPU_ISSET(cpu, &before)) {
+            CPU_SET(cpu, &one);
+        }
+    }
+    CHECK_INT(0, sched_setaffinity(0, sizeof one, &one));
+    start();
+    CHECK(!master->ops->peer_rests(master));
+    CHECK(!arm(worker, true, false));
+    CHECK(master->ops->peer_rests(master));
+    CHECK(!worker->ops->peer_rests(worker));
+    CHECK(master->ops->spin(master, 0) == NULL);
+    CHECK(master->ops->spin(master, 1) == NULL);
+    CHECK(master->ops->spin(master, 2) != NULL);
+    CHECK_INT(1, put(master, "x", 1));
+    CHECK(!master->ops->peer_rests(master)); /* it was rung */
+    stop();
+    CHECK_INT(0, sched_setaffinity(0, sizeof before, &before));
+}
+
 static void a_ring_without_room_is_eaten(void)
 {
     static uint8_t block[SIZE];
@@ -437,6 +465,7 @@ int main(void)
     RUN(a_sleeping_writer_is_rung_when_half_is_free);
     RUN(a_watched_descriptor_is_readable_while_there_is_input);
     RUN(who_waits_for_room_alone_is_not_woken_by_input);
+    RUN(who_rests_keeps_nobody_from_looking);
     RUN(a_ring_without_room_is_eaten);
     RUN(text_at_the_doorbell_is_a_fault);
     RUN(the_end_comes_behind_the_last_byte);

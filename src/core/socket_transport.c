@@ -85,10 +85,17 @@ static bool socket_ready(struct artel_transport *self, bool want_read, bool want
     return false; /* only the kernel knows */
 }
 
-static struct artel_spin *socket_spin(struct artel_transport *self)
+static struct artel_spin *socket_spin(struct artel_transport *self, unsigned resting)
 {
     (void)self;
+    (void)resting;
     return NULL;
+}
+
+static bool socket_peer_rests(struct artel_transport *self)
+{
+    (void)self;
+    return false;
 }
 
 static int socket_shutdown_write(struct artel_transport *self)
@@ -109,6 +116,7 @@ static const struct artel_transport_ops SOCKET_OPS = {
     .arm = socket_arm,
     .ready = socket_ready,
     .spin = socket_spin,
+    .peer_rests = socket_peer_rests,
     .shutdown_write = socket_shutdown_write,
     .free = socket_free,
 };

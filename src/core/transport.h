@@ -40,8 +40,12 @@ struct artel_transport_ops {
     /* Whether there is something to do, as far as that can be seen without the kernel. */
     bool (*ready)(struct artel_transport *self, bool want_read, bool want_write);
 
-    /* How long asking ready() again and again pays before a sleep; NULL: not at all. */
-    struct artel_spin *(*spin)(struct artel_transport *self);
+    /* How long asking ready() again and again pays before a sleep; NULL: not at all.
+     * resting: so many of this process's peers are known not to compute meanwhile. */
+    struct artel_spin *(*spin)(struct artel_transport *self, unsigned resting);
+
+    /* Whether the peer sleeps until we send something, as far as we know. */
+    bool (*peer_rests)(struct artel_transport *self);
 
     /* Ends our sending direction; the peer sees the end after what was sent. */
     int (*shutdown_write)(struct artel_transport *self);
