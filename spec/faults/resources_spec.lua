@@ -26,9 +26,11 @@ describe("a master", function()
   for _, limit in ipairs { 16, 17 } do
     it(("with %d descriptors gets an error, and goes on when there are some again")
       :format(limit), function()
-      local result = limited("ulimit -n " .. limit, [[
+      local result = limited("ulimit -n " .. limit, [=[
         local artel = require "artel"
-        local ECHO = "{ run = function(_, channel) channel:sendMessage(channel:receiveMessage()) end }"
+        local ECHO = [[{
+          run = function(_, channel) channel:sendMessage(channel:receiveMessage()) end
+        }]]
         local workers, err = {}, nil
         repeat
           workers[#workers + 1], err = artel.createWorkerWithExpression(ECHO)
@@ -40,7 +42,7 @@ describe("a master", function()
         print(worker:receiveMessage())
         worker:close()
         for _, other in ipairs(workers) do other:close() end
-      ]])
+      ]=])
       assert.equal("true\tspawn\tEMFILE\nagain\n", result.output, result.errors)
     end)
   end
@@ -105,8 +107,8 @@ describe("a worker without memory", function()
     it("for the values of a message says so and ends: " .. encoding .. " #unsanitized", function()
       local worker <close> = helper.worker(IMPLEMENTATIONS.raw,
         { channelFactory = encoding, resourceLimits = LIMITED.resourceLimits })
-      local many = {}
-      for n = 1, 900000 do many[n] = n % 2 == 0 and {} or { n } end
+      local many, empty, one = {}, {}, { 1 } -- few here; the worker gets so many tables
+      for n = 1, 900000 do many[n] = n % 2 == 0 and empty or one end
       worker:sendMessage(many)
       local message, err = helper.promptly(worker.receiveMessage, worker)
       assert.is_nil(message)
