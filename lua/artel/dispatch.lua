@@ -210,6 +210,17 @@ local function takeRequest(channel, state, id)
   giveRequest(channel, state, id, core.take(channel))
 end
 
+--- Tells who waits for an answer that it is here. A pool learns it at once: what it does then
+--- calls nobody.
+local function answered(waiter)
+  if waiter.onAnswer then
+    waiter.done = true
+    waiter:onAnswer()
+  else
+    scheduler.wake(waiter)
+  end
+end
+
 local function takeResponse(channel, state, id)
   local waiter = state.pending[id]
   local ok, value = core.take(channel)
@@ -220,7 +231,7 @@ local function takeResponse(channel, state, id)
   state.pending[id] = nil
   state.pendingCount = state.pendingCount - 1
   if ok then waiter.value = value else waiter.err = value end
-  scheduler.wake(waiter)
+  answered(waiter)
 end
 
 local function takeError(channel, state, id)
@@ -238,7 +249,7 @@ local function takeError(channel, state, id)
   state.pending[id] = nil
   state.pendingCount = state.pendingCount - 1
   waiter.err = err
-  scheduler.wake(waiter)
+  answered(waiter)
 end
 
 local function takeFailure(channel, state)

@@ -84,7 +84,7 @@ local function leastBusy(engine)
   local slots, best = engine.slots, nil
   for i = 1, #slots do
     local slot = slots[(engine.turn + i - 1) % #slots + 1]
-    if slot:hasRoom() and slot:isAlive() and (not best or slot.inFlight < best.inFlight) then
+    if (not best or slot.inFlight < best.inFlight) and slot:hasRoom() and slot:isAlive() then
       best = slot
     end
   end
@@ -129,7 +129,6 @@ local function give(engine, slot, job)
   local sent, err = slot:send(job)
   if not sent then return finish(engine, job, nil, err) end
   engine.touched[slot] = true
-  engine:watchFollowers(slot)
   if not job.wasSent then
     job.wasSent = true
     engine.waitTimes:add(job.sentAt - job.queuedAt)
@@ -175,6 +174,7 @@ function Engine:assign()
     end
   until not slot and (job or not balance(self))
   for slot in pairs(self.touched) do
+    self:watchFollowers(slot)
     if core.isOpen(slot.worker) then
       core.flush(slot.worker)
       if self.usesLoop then waiting.update(slot.worker) end
@@ -205,7 +205,7 @@ local function lost(engine, job, err)
   enqueue(engine, job, true)
 end
 
---- Called from the run queue when a job was answered or its channel has ended.
+--- Called when a job was answered, or from the run queue when its channel has ended.
 local function onAnswer(job)
   local engine, slot = job.engine, job.slot
   local value, err = job.value, job.err
@@ -284,20 +284,25 @@ local function queueTimedOut(engine, job)
 end
 
 --- Takes a request in. `onEnd(job)` is called once: job.answer, or job.failure.
+---@param run? table the map that it is part of
+---@param index? integer of its item there
 ---@return table? job
 ---@return artel.Error? err it was not taken
-function Engine:submit(value, timeout, onEnd, isMap)
+function Engine:submit(value, timeout, onEnd, run, index)
   local bytes, err = self.encode(value)
   if not bytes then return nil, err end
   local suspended = self.staff.suspended
   if suspended then return nil, errorWith(suspended, { phase = "queued" }) end
   local options = self.options
-  if not isMap then
+  if not run then
     err = poolRoom.refusal(self, #bytes)
     if err then return nil, err end
   end
   local job = { engine = self, bytes = bytes, timeout = timeout or options.requestTimeout,
-    onEnd = onEnd, attempts = 0, queuedAt = core.now(), callback = onAnswer }
+    onEnd = onEnd, attempts = 0, queuedAt = core.now(), onAnswer = onAnswer, callback = onAnswer,
+    -- What every job comes to have; a table that grows is made anew each time.
+    run = run, index = index, isQueued = false, wasSent = false, done = false, ended = false,
+    slot = nil, id = nil, sentAt = nil, answer = nil }
   self.openBytes = self.openBytes + #bytes
   enqueue(self, job)
   if options.queueTimeout then

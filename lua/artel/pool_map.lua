@@ -49,6 +49,11 @@ function Run:isHungry()
   return not self.isExhausted and self.open <= self.window // 2 and self:hasRoom()
 end
 
+local function jobEnded(job)
+  job.run:ended(job.index, job.answer, job.failure)
+  poolWait.check(job.engine)
+end
+
 --- Takes items up to the window. Runs the caller's iterator, so only where the caller runs.
 function Run:feed()
   while not self.isExhausted and not self.stopped and self:hasRoom() do
@@ -60,10 +65,7 @@ function Run:feed()
     local index = self.taken + 1
     self.taken, self.open = index, self.open + 1
     if self.items then self.items[index] = item end
-    local job, err = self.engine:submit(item, self.options.timeout, function(job)
-      self:ended(index, job.answer, job.failure)
-      poolWait.check(self.engine)
-    end, true)
+    local job, err = self.engine:submit(item, self.options.timeout, jobEnded, self, index)
     if job then self.jobs[index] = job else self:ended(index, nil, err) end
   end
   poolWait.turn(self.engine)

@@ -17,6 +17,7 @@ local BACKOFF_FIRST, BACKOFF_MAX = 0.1, 10 -- seconds
 ---@class artel.PoolSlot
 ---@field index integer
 ---@field worker artel.Worker? the present one; after a death the dead one until the next start
+---@field state artel.ChannelState? the worker's
 ---@field isReady boolean
 ---@field inFlight integer requests sent and not answered, given-up ones among them
 ---@field jobs table<integer, table> them, by id
@@ -50,7 +51,7 @@ end
 
 --- Puts a worker into the slot.
 function Slot:occupy(worker, isReady)
-  self.worker, self.isReady = worker, isReady
+  self.worker, self.state, self.isReady = worker, dispatch.stateOf(worker), isReady
   self.guard = setmetatable({ slot = self, worker = worker }, guardClass)
   self.inFlight, self.jobs = 0, {}
   self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0
@@ -97,7 +98,7 @@ function Slot:send(job)
   if self.inFlight == 0 then self.firstId = id end
   local queued, err = core.queueBody(self.worker, id, job.bytes)
   if not queued then return nil, err end
-  local state = core.state(self.worker)
+  local state = self.state
   state.pending[id] = job
   state.pendingCount = state.pendingCount + 1
   self.jobs[id], self.claimed[id % core.claimSlots] = job, true
@@ -130,7 +131,8 @@ function Slot:learn(job)
   local average = self.averageRun or run
   average = average + AVERAGE_WEIGHT * (run - average)
   self.averageRun = average
-  self.depth = math.max(1, math.min(core.claimSlots, 1 + math.floor(WORK_AHEAD / average)))
+  local depth = 1 + WORK_AHEAD // average
+  self.depth = depth < core.claimSlots and depth or core.claimSlots
   return run
 end
 
@@ -191,7 +193,7 @@ end
 --- Whether the channel of the worker can still be used.
 function Slot:isAlive()
   local worker = self.worker
-  return worker ~= nil and core.isOpen(worker) and dispatch.stateOf(worker).ended == nil
+  return worker ~= nil and core.isOpen(worker) and self.state.ended == nil
 end
 
 return Slot
