@@ -305,7 +305,8 @@ static bool is_open(const struct artel_walk_level *level, const void *table)
     return level != NULL;
 }
 
-static int walk_table(struct artel_walk *walk)
+/* Never inlined: most values are no tables, and should not pay for what these take. */
+__attribute__((noinline)) static int walk_table(struct artel_walk *walk)
 {
     lua_State *L = walk->L;
     int table = lua_gettop(L);
