@@ -139,6 +139,8 @@ describe("artel.map", function()
     local floor = math.floor
     helper.raisesHere("upvalue `floor`: require it inside; make a number or string <const>",
       function() artel.map(function(n) return floor(n) end, { 1 }) end)
+    helper.raisesHere("cannot export a function",
+      function() artel.map("x", { 1 }, { arguments = { print } }) end)
     assert.error_matches(function() artel.map(print, { 1 }) end, "written in C")
     assert.error_matches(function() artel.map(1, { 1 }) end, "function or a module expected")
   end)

@@ -44,6 +44,22 @@ describe("a worker pool", function()
     end
     assert.error_matches(function() pool(ECHO, { nonsense = 1 }) end, "there is no option nonsense")
     assert.error_matches(function() pool(ECHO, { retries = -1 }) end, "option retries")
+    assert.error_matches(function() pool(ECHO, { requestTimeout = "1" }) end,
+      'expected seconds from 0 up, got "1"')
+  end)
+
+  it("raises misuse where it is called, from the module's functions and a factory's", function()
+    local factory = artel.WorkerFactory.new()
+    local noModule = "expected the name of a module or the path of a Lua file, got a nil"
+    local noExpression = "expected the text of a Lua expression, got a function"
+    helper.raisesHere("there is no option nonsense",
+      function() artel.createWorkerPool("x", { nonsense = 1 }) end)
+    helper.raisesHere("there is no option nonsense",
+      function() artel.createWorkerPoolWithExpression("{}", { nonsense = 1 }) end)
+    helper.raisesHere(noModule, function() artel.createWorkerPool() end)
+    helper.raisesHere(noModule, function() factory:createWorkerPool() end)
+    helper.raisesHere(noExpression, function() artel.createWorkerPoolWithExpression(print) end)
+    helper.raisesHere(noExpression, function() factory:createWorkerPoolWithExpression(print) end)
   end)
 
   it("answers requests, also many at once in coroutines #valgrind", function()

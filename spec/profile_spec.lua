@@ -133,6 +133,8 @@ describe("artel.BootstrapProfile", function()
   it("refuses names of options that do not exist", function()
     assert.matches("^spec/profile_spec.lua:%d+: .*there is no option adminCooky",
       raised(function() BootstrapProfile.new { adminCooky = "x" } end))
+    assert.matches("there are: adminCookie, .*variableName$",
+      raised(function() BootstrapProfile.new { adminCooky = "x" } end))
     assert.matches("no option 1", raised(function() BootstrapProfile.new { "x" } end))
     assert.matches("expected a table", raised(function() BootstrapProfile.new "x" end))
   end)

@@ -103,21 +103,30 @@ function WorkerFactory:createWorkerWithExpression(expression)
   return worker, err
 end
 
-local function createPool(factory, field, text, count, options, level)
-  local checked, reason = poolOptions.pool(count, options)
+--- Starts a pool.
+---@param field "module"|"expression" what `text` is
+---@param text string
+---@param count? integer|table
+---@param options? table
+---@param level integer where misuse is raised, as for error()
+---@return artel.WorkerPool
+function WorkerFactory:startPool(field, text, count, options, level)
+  local accepted, reason = checks.accept(checks[field], text)
+  local checked
+  if accepted then checked, reason = poolOptions.pool(count, options) end
   if not checked then error("createWorkerPool: " .. reason, level + 1) end
-  local profile = factory.profile
+  local profile = self.profile
   local ok, codec = pcall(factoryCodec.options, profile:getChannelFactory())
   if not ok then error(codec, level + 1) end
   local built
-  built, reason = plan.build(profile, { [field] = text }, checked.arguments)
+  built, reason = plan.build(profile, { [field] = accepted }, checked.arguments)
   if not built then error("createWorkerPool: " .. reason, level + 1) end
   if checked.captureOutput and built.outputPath then
     error("createWorkerPool: option captureOutput: the profile has an output path already",
       level + 1)
   end
   return pools.new(checked, function()
-    return factory:startWorker(field, text, checked.arguments, 1, checked)
+    return self:startWorker(field, accepted, checked.arguments, 1, checked)
   end, { encoding = codec.encoding, codec = codec.codec, maxMessageSize = built.maxMessageSize,
     stopTimeout = built.stopTimeout })
 end
@@ -128,7 +137,7 @@ end
 ---@param options? table
 ---@return artel.WorkerPool
 function WorkerFactory:createWorkerPool(module, count, options)
-  local pool = createPool(self, "module", module, count, options, 2)
+  local pool = self:startPool("module", module, count, options, 2)
   return pool
 end
 
@@ -136,7 +145,7 @@ end
 ---@param expression string
 ---@return artel.WorkerPool
 function WorkerFactory:createWorkerPoolWithExpression(expression, count, options)
-  local pool = createPool(self, "expression", expression, count, options, 2)
+  local pool = self:startPool("expression", expression, count, options, 2)
   return pool
 end
 

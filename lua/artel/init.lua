@@ -74,15 +74,14 @@ end
 ---@param options? table
 ---@return artel.WorkerPool
 function artel.createWorkerPool(module, count, options)
-  local pool = artel.WorkerFactory.createWorkerPool(factory(), module, count, options)
+  local pool = factory():startPool("module", module, count, options, 2)
   return pool
 end
 
 --- See WorkerFactory:createWorkerPoolWithExpression.
 ---@return artel.WorkerPool
 function artel.createWorkerPoolWithExpression(expression, count, options)
-  local pool = artel.WorkerFactory.createWorkerPoolWithExpression(factory(), expression, count,
-    options)
+  local pool = factory():startPool("expression", expression, count, options, 2)
   return pool
 end
 

@@ -34,6 +34,10 @@ local MAP = {
   timeout = { isSeconds, "seconds from 0 up" },
 }
 
+local function describe(value)
+  return type(value) == "string" and ("%q"):format(value) or tostring(value)
+end
+
 local function names(...)
   local list = {}
   for _, descriptions in ipairs { ... } do
@@ -59,7 +63,7 @@ local function check(given, ...)
       return nil, ("there is no option %s; there are: %s"):format(tostring(name), names(...))
     end
     if not description[1](value) then
-      return nil, ("option %s: expected %s, got %s"):format(name, description[2], tostring(value))
+      return nil, ("option %s: expected %s, got %s"):format(name, description[2], describe(value))
     end
     options[name] = value
   end
@@ -79,7 +83,7 @@ local function checkRestartLimit(limit)
       within = value
     else
       return nil, ("option restartLimit: there is no %s = %s; expected "
-        .. "{ count = a whole number, within = seconds }"):format(tostring(name), tostring(value))
+        .. "{ count = a whole number, within = seconds }"):format(tostring(name), describe(value))
     end
   end
   return { count = count, within = within }
@@ -105,7 +109,7 @@ function poolOptions.pool(count, given)
   if not options then return nil, reason end
   if count ~= nil then
     if not isCount(count) then
-      return nil, ("expected a whole number of workers from 1 up, got %s"):format(tostring(count))
+      return nil, ("expected a whole number of workers from 1 up, got %s"):format(describe(count))
     end
     options.workers = count
   end

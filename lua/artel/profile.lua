@@ -173,7 +173,10 @@ function BootstrapProfile.fromOptions(given)
   }, metatable)
   for name in pairs(given or {}) do
     if not options[name] then
-      return nil, ("there is no option %s"):format(tostring(name))
+      local names = table.move(optionOrder, 1, #optionOrder, 1, {})
+      table.sort(names)
+      return nil, ("there is no option %s; there are: %s"):format(tostring(name),
+        table.concat(names, ", "))
     end
   end
   for _, name in ipairs(optionOrder) do
