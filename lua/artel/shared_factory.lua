@@ -250,6 +250,7 @@ local function query(self, text, timeout, level)
 end
 
 -- ---- the methods ----
+-- Their tail calls take them off the stack: the level 1 of what they call is who called them.
 
 local function checkSource(text, field, name, level)
   if type(text) ~= "string" or text == "" then
@@ -262,12 +263,12 @@ local function addCreators(class, field, suffix)
   local connectName = "connectToSharedWorker" .. suffix
   class[connectName] = function(self, forAddress, text, autoStart)
     local source = text ~= nil and checkSource(text, field, connectName, 2) or nil
-    return connectOrStart(self, forAddress, source, autoStart, 2)
+    return connectOrStart(self, forAddress, source, autoStart, 1)
   end
   local startName = "startSharedWorker" .. suffix
   class[startName] = function(self, forAddress, text)
     local source = checkSource(text, field, startName, 2)
-    return start(self, checkAddress(forAddress, 2), source, 2)
+    return start(self, checkAddress(forAddress, 2), source, 1)
   end
 end
 
@@ -296,7 +297,7 @@ function factory.extend(class)
   ---@param timeout? number seconds
   ---@return boolean? stopped false when nothing listens there
   ---@return artel.Error? err
-  function class:stopSharedWorker(forAddress, timeout) return stop(self, forAddress, timeout, 2) end
+  function class:stopSharedWorker(forAddress, timeout) return stop(self, forAddress, timeout, 1) end
 
   --- Asks the worker at an address how it is.
   ---@param forAddress string
@@ -304,7 +305,7 @@ function factory.extend(class)
   ---@return artel.WorkerStatus?
   ---@return artel.Error? err
   function class:querySharedWorker(forAddress, timeout)
-    return query(self, forAddress, timeout, 2)
+    return query(self, forAddress, timeout, 1)
   end
 end
 

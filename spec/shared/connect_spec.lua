@@ -3,6 +3,7 @@
 
 local artel = require "artel"
 local core = require "artel.core"
+local helper = require "spec.helper"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -175,6 +176,17 @@ describe("connecting to a shared worker", function()
     uv.run()
     assert.matches("would block the loop: use artel.async", message)
     support.stop(factory, address)
+  end)
+
+  it("raises misuse where it is called, on a factory and on artel", function()
+    for _, maker in ipairs { artel, artel.WorkerFactory.new { adminCookie = "x" } } do
+      for _, name in ipairs { "connectToSharedWorker", "startSharedWorker", "stopSharedWorker",
+        "querySharedWorker", "getSharedWorkerProcessId" } do
+        helper.raisesHere("begins with neither", function()
+          if maker == artel then artel[name]("/x", "m") else maker[name](maker, "/x", "m") end
+        end)
+      end
+    end
   end)
 
   it("asks for names without holding up a loop", function()
