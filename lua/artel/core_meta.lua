@@ -89,6 +89,54 @@ function core.startDaemon(options) end
 ---@param options table as for pair()
 function core.configure(channel, options) end
 
+-- ---- handlers: the frames that stand one behind another ----
+
+--- Takes the next frame if it is a message or a request and nothing was set aside before it.
+---@param channel artel.core.Channel
+---@param wait? boolean sends what is queued and waits for a frame, whatever else is to be done
+---@return integer? kind nil when there is no such frame
+---@return integer? id
+---@return true|nil ok
+---@return any value or an error
+function core.takeWork(channel, wait) end
+
+--- Gives a message and those behind it to onMessage, until none is here or somebody else may
+--- want the next frame. Raises what the handler raises.
+---@param channel artel.core.Channel
+---@param implementation table
+---@param peerName string?
+---@param goesOn boolean|fun(): boolean false: not beyond this frame; true: with those that are
+---here; a function: and waits for further ones while it answers true
+---@param message any
+---@return integer? kind of a frame that was taken and is none for onMessage; then as takeWork
+---@return integer? id
+---@return true|nil ok
+---@return any value or an error
+function core.handleMessages(channel, implementation, peerName, goesOn, message) end
+
+--- The same for requests. Meanwhile running[id] is true and owner[1] is the id.
+---@param channel artel.core.Channel
+---@param implementation table
+---@param peerName string?
+---@param goesOn boolean|fun(): boolean
+---@param owner table
+---@param running table<integer, any>
+---@param id integer
+---@param request any
+---@return integer|false|nil kind false: not all of the answers has left; response: an answer that
+---is still to be queued
+---@return integer? id
+---@return any ok, or the response
+---@return any value or an error, or the reason
+function core.handleRequests(channel, implementation, peerName, goesOn, owner, running, id, request)
+end
+
+--- How many were given to handlers; the channel may be closed.
+---@param channel artel.core.Channel
+---@return integer messages
+---@return integer requests
+function core.handledCounts(channel) end
+
 -- ---- channels: one step each, none waits ----
 
 --- The oldest frame that is here: kind and id; nil when none is; false and "closed",
@@ -102,15 +150,6 @@ function core.peek(channel) end
 ---@return true|nil ok
 ---@return any value or an error object
 function core.take(channel) end
-
---- Takes the next frame if it is a message or a request and nothing was set aside before it.
----@param channel artel.core.Channel
----@param wait? boolean sends what is queued and waits for a frame, whatever else is to be done
----@return integer? kind nil when there is no such frame
----@return integer? id
----@return true|nil ok
----@return any value or an error
-function core.takeWork(channel, wait) end
 
 --- Whether it is open and nothing is to be done before more comes: all that came was taken,
 --- nothing is queued, and the end of the input has not come.

@@ -36,8 +36,7 @@ local dispatch = {}
 ---@field holdsBack boolean? a frame is here that nobody takes for now
 ---@field onAdmin (fun(channel, kind: integer): boolean?)? takes a stop, query or status frame
 ---@field onCancel fun(id: integer)?
----@field heldTime number? seconds since the first reply that is held back; nil: none is
----@field flushHeld fun()? sends them
+---@field flushHeld fun()? sends the replies that are held back
 ---@field onReport (fun(kind: integer))? told of the ready report
 ---@field onReady (fun(channel))? called from the loop in place of waiting.turn()
 ---@field onTurn (fun(channel))? called from the loop, after input was taken in and dispatched
@@ -383,7 +382,7 @@ function dispatch.pump(channel, state)
   serveWriters(channel, state)
   local ok, err = pcall(pumpFrames, channel, state)
   state.pumping = nil
-  if state.heldTime then state.flushHeld() end
+  if state.flushHeld then state.flushHeld() end
   if not ok then error(err, 0) end
 end
 

@@ -7,38 +7,48 @@ local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local errorFrames = require "artel.error_frames"
 local frame = require "artel.frame"
+local Queue = require "artel.queue"
 local requests = require "artel.requests"
 local scheduler = require "artel.scheduler"
 local waiting = require "artel.waiting"
 
 local handlers = {}
 
+-- Used for every frame.
+local MESSAGE, RESPONSE = frame.MESSAGE, frame.RESPONSE
+local handleMessages, handleRequests = core.handleMessages, core.handleRequests
+local takeWork, peek = core.takeWork, Queue.peek
+
 -- So many requests of one connection are handled at once; further ones stay in bytes.
 local REQUESTS_MAX = 1000
+
+local CANCELLED = "cancelled" -- what stands in `running` for a request nobody waits for
 
 ---@class artel.Connection a channel whose frames go to an implementation
 ---@field channel artel.Channel
 ---@field implementation table
 ---@field peerName string? what the handlers are told about who is there
 ---@field active integer handlers of it that have begun and not ended
----@field busy boolean a message (or onConnect) is being handled: the next one waits
+---@field busy table|boolean a message (or onConnect) is being handled: the next one waits
 ---@field connecting boolean? onConnect has not ended: requests wait too
----@field running table<integer, table> the owner of each request's handler, by its id
+---@field running table<integer, true|"cancelled"> the requests that are being handled, by id
 ---@field stopped boolean? no new frames are dispatched any more
 ---@field failure table? what a raised error becomes for the peer; nothing is dispatched then
 ---@field hidesTracebacks boolean? the peer does not get to see our code
 ---@field handled fun(connection)? called when a handler has ended, whichever
----@field isAlone (fun(connection): boolean)? nothing else can give this process anything to do
+---@field isAlone (fun(): boolean)? nothing else can give this process anything to do
 ---@field failed fun(connection, failure)? called once, when onConnect or onMessage has raised
 ---@field tally table? counts messages, requests and errors
 ---@field log fun(connection, format: string, ...)
 ---@field flooded fun(connection)? called when a reply was lost because the queue is full
 
 --- What a handler raised, as the fields of an error frame.
-function handlers.toFailure(err)
+local function toFailure(err)
   local text = errorFrames.textOf(err)
   return { kind = "remote", message = text, traceback = core.traceback(text, 2), value = err }
 end
+
+handlers.toFailure = toFailure
 
 local function count(connection, name)
   local tally = connection.tally
@@ -57,7 +67,7 @@ handlers.shown = shown
 
 --- What xpcall answered. When memory has run out Lua calls no message handler.
 local function settled(ok, answer, ...)
-  if not ok and type(answer) ~= "table" then return false, handlers.toFailure(answer) end
+  if not ok and type(answer) ~= "table" then return false, toFailure(answer) end
   return ok, answer, ...
 end
 
@@ -67,7 +77,7 @@ local function handlerEnded(connection)
 end
 
 local function handle(connection, finished, handler, ...)
-  finished(connection, settled(xpcall(handler, handlers.toFailure, connection.implementation, ...)))
+  finished(connection, settled(xpcall(handler, toFailure, connection.implementation, ...)))
   handlerEnded(connection)
 end
 
@@ -84,12 +94,13 @@ end
 ---@return boolean
 function handlers.isCancelled()
   local owner = scheduler.currentOwner()
-  if not owner or not owner.id then return false end
-  if owner.isCancelled then return true end
-  if not core.isOpen(owner.channel) then return true end
-  if core.claimState(owner.channel, owner.id) == "cancelled" then return true end
-  dispatch.lookAhead(owner.channel, core.state(owner.channel))
-  return owner.isCancelled == true
+  local id = owner and owner[1]
+  if not id then return false end
+  local channel, running = owner.channel, owner.running
+  if running[id] == CANCELLED or not core.isOpen(channel) then return true end
+  if core.claimState(channel, id) == "cancelled" then return true end
+  dispatch.lookAhead(channel, core.state(channel))
+  return running[id] == CANCELLED
 end
 
 --- Dispatches what had to wait for a handler that has now ended.
@@ -117,113 +128,116 @@ local function connectHandled(connection, ok, failure)
   goOn(connection)
 end
 
--- Replies of fast handlers leave together, held back for no longer than this, seconds, as
--- long as handlers take what they took so far.
-local HOLD_MAX = 100e-6
-local FAST = 20e-6
-local AVERAGE_WEIGHT = 0.1
-
---- Whether the reply to a request that ran so long, seconds, may wait for those of the requests
---- that are here already.
-local function mayHold(connection, state, run)
-  if run == 0 then return false end -- nobody has measured it
-  local average = connection.averageRun or run
-  connection.averageRun = average + AVERAGE_WEIGHT * (run - average)
-  local held = (state.heldTime or 0) + run
-  if run > FAST or connection.averageRun > FAST or held > HOLD_MAX then return false end
-  state.heldTime = held
-  return true
+--- Answers a request with an error, or with what could not be sent as it is; `tell` says how.
+local function answerRequest(connection, state, tell, id, ...)
+  if not core.isOpen(connection.channel) then return end
+  if not tell(connection, id, ...) and connection.flooded then return connection:flooded() end
+  state.flushHeld()
 end
 
-local function requestHandled(connection, id, ok, response, reason)
-  local channel = connection.channel
-  if not ok then count(connection, "errors") end
-  if not core.isOpen(channel) then return end
-  local state = core.state(channel)
-  local hold = mayHold(connection, state, core.claimFinish(channel, id))
-  local told
-  if ok then
-    local _, _, lost = requests.respond(channel, id, response, reason, true)
-    told = not lost
-  else
-    told = errorFrames.refuse(channel, id, shown(connection, response))
-  end
-  if not told and connection.flooded then return connection:flooded() end
-  if not (hold and told) then state.flushHeld() end
+local function tellFailure(connection, id, failure)
+  return errorFrames.refuse(connection.channel, id, shown(connection, failure))
 end
 
-local function handleMessage(connection, ok, message)
-  local implementation = connection.implementation
-  count(connection, "messages")
-  if not ok then
-    connection:log("a message was dropped: %s", message)
-  elseif not implementation.onMessage then
-    connection:log("a message was dropped: the implementation has no onMessage")
+local function tellResponse(connection, id, response, reason)
+  local _, _, lost = requests.respond(connection.channel, id, response, reason, true)
+  return not lost
+end
+
+--- What becomes of a frame whose handler has raised.
+local function handlerFailed(owner, connection, state, failure)
+  local id = owner[1]
+  if id then
+    owner[1], connection.running[id] = false, nil
+    core.claimFinish(connection.channel, id)
+    count(connection, "errors")
+    answerRequest(connection, state, tellFailure, id, failure)
+  elseif connection.busy == owner then
+    messageHandled(connection, false, failure)
   else
-    connection.busy = true
-    messageHandled(connection, settled(xpcall(implementation.onMessage, handlers.toFailure,
-      implementation, message, connection.channel, connection.peerName)))
+    error(failure.traceback, 0) -- no handler: a bug of ours
   end
 end
 
-local function handleRequest(connection, owner, id, request)
-  local channel, implementation = connection.channel, connection.implementation
-  if not core.claimBegin(channel, id) then return end -- its pool has taken it back
-  count(connection, "requests")
-  if not implementation.onRequest then
-    errorFrames.refuse(channel, id, { kind = "remote", message = "the worker answers no requests" })
-  elseif connection.active > REQUESTS_MAX then
-    -- Holding it back would hold back the answer that a running handler waits for.
-    errorFrames.refuse(channel, id, { kind = "overloaded",
-      message = ("%d requests of this connection are being handled"):format(REQUESTS_MAX) })
+--- A frame that came and cannot be handled.
+local function refuseFrame(connection, kind, id, err)
+  if kind == MESSAGE then
+    count(connection, "messages")
+    connection:log("a message was dropped: %s", err)
   else
-    owner.id, owner.isCancelled = id, nil
-    connection.running[id] = owner
-    requestHandled(connection, id, settled(xpcall(implementation.onRequest, handlers.toFailure,
-      implementation, request, channel, connection.peerName)))
-    connection.running[id] = nil
+    errorFrames.refuseUndecoded(connection.channel, id, err)
   end
 end
 
---- The next frame for a handler, unless somebody else wants one or none may begin. Where nothing
---- but the channel can give this process anything to do it is even waited for, as a raw worker
---- would, and neither the dispatcher nor the loop needs a turn.
+local TOO_MANY = { kind = "overloaded",
+  message = ("%d requests of this connection are being handled"):format(REQUESTS_MAX) }
+
+--- Whether the next frame may go straight to its handler: nobody else wants one, and one may begin.
+local function isFree(connection, state)
+  return connection.active == 1 and not connection.failure and not connection.stopped
+    and state.asideBytes == 0 and not peek(state.messageWaiters)
+end
+
+--- The next frame for a handler. Where nothing but the channel can give this process anything to
+--- do it is even waited for, as a raw worker would.
 local function nextFrame(connection, state)
-  if connection.active > 0 or connection.failure or connection.stopped
-    or state.asideBytes > 0 or state.messageWaiters:peek() then return nil end
-  local kind, id, ok, value = core.takeWork(connection.channel)
-  if kind then return kind, id, ok, value end
-  if not (connection.isAlone and connection:isAlone()) then return nil end
-  if state.heldTime then state.flushHeld() end
-  return core.takeWork(connection.channel, true)
+  if not isFree(connection, state) then return nil end
+  local isAlone = connection.isAlone
+  return takeWork(connection.channel, isAlone and isAlone())
 end
 
---- The body of the coroutine that handles a frame, and perhaps those behind it.
-local function handleFrames(owner, connection, kind, id, ok, value)
-  local channel = connection.channel
-  local state = core.state(channel)
+--- Handles a frame and those behind it, the most of them in C. Raises what a handler raises.
+local function handleEach(owner, connection, state, kind, id, ok, value)
+  local channel, implementation = connection.channel, connection.implementation
+  local peerName, running = connection.peerName, connection.running
+  local goesOn = isFree(connection, state) and (connection.isAlone or true)
   while kind do
-    connection.active = connection.active + 1
-    if kind == frame.MESSAGE then
-      handleMessage(connection, ok, value)
-    elseif ok then
-      handleRequest(connection, owner, id, value)
+    if kind == RESPONSE then
+      kind = answerRequest(connection, state, tellResponse, id, ok, value)
+    elseif not ok then
+      kind = refuseFrame(connection, kind, id, value)
+    elseif kind == MESSAGE then
+      connection.busy = owner
+      kind, id, ok, value = handleMessages(channel, implementation, peerName, goesOn, value)
+      connection.busy = false
+    elseif connection.active > REQUESTS_MAX then
+      -- Holding it back would hold back the answer that a running handler waits for.
+      kind = refuseFrame(connection, kind, id, TOO_MANY)
     else
-      errorFrames.refuseUndecoded(channel, id, value)
+      kind, id, ok, value = handleRequests(channel, implementation, peerName, goesOn,
+        owner, running, id, value)
     end
-    connection.active = connection.active - 1
-    kind, id, ok, value = nextFrame(connection, state)
+    if not kind then
+      if kind == false then waiting.update(channel) end -- not all of the answers has left
+      kind, id, ok, value = nextFrame(connection, state)
+      goesOn = connection.isAlone or true
+    end
   end
+end
+
+--- The body of the coroutine that handles a frame, and perhaps those behind it. They share one
+--- protected call: a handler that raises is rare, and to enter that mode is not cheap.
+local function handleFrames(owner, connection, ...)
+  local state = core.state(connection.channel)
+  connection.active, connection.hasSpoken = connection.active + 1, true
+  local ok, failure = settled(xpcall(handleEach, toFailure, owner, connection, state, ...))
+  while not ok do
+    handlerFailed(owner, connection, state, failure)
+    ok, failure = settled(xpcall(handleEach, toFailure, owner, connection, state,
+      nextFrame(connection, state)))
+  end
+  connection.active = connection.active - 1
   if not state.pumping then
-    if state.heldTime then state.flushHeld() end
+    state.flushHeld()
     goOn(connection)
   end
   if connection.handled then connection:handled() end
 end
 
-local function startFrames(connection, kind, id, ok, value)
-  local owner = { isHandler = true, channel = connection.channel }
-  scheduler.startHandler(owner, handleFrames, owner, connection, kind, id, ok, value)
+local function startFrames(connection, ...)
+  local owner = { false, isHandler = true, channel = connection.channel,
+    running = connection.running }
+  scheduler.startHandler(owner, handleFrames, owner, connection, ...)
 end
 
 --- Starts a handler with the next frame, if that is a message or a request. For when it is
@@ -245,16 +259,12 @@ function handlers.attach(connection)
   connection.running = {}
 
   function state.onCancel(id)
-    local owner = connection.running[id]
-    if owner then owner.isCancelled = true end
+    if connection.running[id] then connection.running[id] = CANCELLED end
   end
 
   function state.flushHeld()
-    state.heldTime = nil
     local channel = connection.channel
-    if not core.isOpen(channel) then return end
-    core.flush(channel)
-    if core.pending(channel) > 0 then waiting.update(channel) end
+    if core.isOpen(channel) and core.flush(channel) == false then waiting.update(channel) end
   end
 
   local function isHeld()

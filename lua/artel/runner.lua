@@ -13,6 +13,8 @@ local waiting = require "artel.waiting"
 
 local runner = {}
 
+local loaded, pollIsIdle, isIdle = package.loaded, pollLoop.isIdle, scheduler.isIdle
+
 local function log(format, ...)
   io.stderr:write(("artel worker: " .. format .. "\n"):format(...))
 end
@@ -28,7 +30,7 @@ end
 
 --- Whether the channel alone can give this process anything to do.
 local function isAlone()
-  return not package.loaded.luv and pollLoop.isIdle() and scheduler.isIdle()
+  return not loaded.luv and pollIsIdle() and isIdle()
 end
 
 --- One turn of the host: takes in what comes, or lets the loop go round once.

@@ -11,6 +11,7 @@ local Queue = require "artel.queue"
 local scheduler = {}
 
 local coroutines = core.coroutines
+local isEmpty = Queue.isEmpty
 local runQueue = Queue.new()
 local running = false -- whether run() is on the stack: it empties the run queue at its end
 local kicked = false -- the loop has been asked to empty it
@@ -59,7 +60,7 @@ function scheduler.run(fn, ...)
 end
 
 --- Whether nobody is ready to go on.
-function scheduler.isIdle() return runQueue:isEmpty() end
+function scheduler.isIdle() return isEmpty(runQueue) end
 
 local function kick()
   kicked = false

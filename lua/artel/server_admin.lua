@@ -26,11 +26,9 @@ end
 --- What the system and the server count, for privileged peers.
 local function systemCounters(server)
   local counters = WorkerCounter.getSystemCounters()
-  local tally, sent = server.tally, server.tally.sent
+  local tally = setmetatable({}, { __index = server.tally })
   for connection in pairs(server.connections) do
-    if core.isOpen(connection.channel) then
-      sent = sent + core.sockets.messagesSent(connection.channel)
-    end
+    if core.isOpen(connection.channel) then connection:addCounts(tally) end
   end
   local function add(name, value, unit, max)
     counters[#counters + 1] = WorkerCounter.new("sys_" .. name, value, unit, 0, max)
@@ -38,7 +36,7 @@ local function systemCounters(server)
   add("connections_open", server.count, nil, server.maxConnections)
   add("connections_accepted", tally.accepted, "c")
   add("messages_received", tally.messages, "c")
-  add("messages_sent", sent, "c")
+  add("messages_sent", tally.sent, "c")
   add("requests", tally.requests, "c")
   add("errors", tally.errors, "c")
   return counters

@@ -126,6 +126,13 @@ function Connection:count()
   end
 end
 
+--- Adds what only the channel itself has counted.
+function Connection:addCounts(tally)
+  local messages, requests = core.handledCounts(self.channel)
+  tally.messages, tally.requests = tally.messages + messages, tally.requests + requests
+  tally.sent = tally.sent + sockets.messagesSent(self.channel)
+end
+
 --- Called when a handler has ended, whichever.
 function Connection:handled()
   if self.ending then
@@ -268,7 +275,7 @@ end
 
 function Connection:closeChannel()
   if not core.isOpen(self.channel) then return end
-  self.tally.sent = self.tally.sent + sockets.messagesSent(self.channel)
+  self:addCounts(self.tally)
   sockets.discardInput(self.channel)
   channelModule.closeAtOnce(self.channel)
   self:count()

@@ -29,9 +29,14 @@ struct artel_channel_box {
     bool has_codec;  /* the user value ARTEL_BOX_CODEC is not nil */
     bool worker_end; /* this end is a worker's: it stops reading while it cannot send */
     bool exit_noted; /* the process has ended: an empty read is the end of the channel */
-    bool queued_in_lua;  /* messages wait in the state table: look there first */
-    bool waits_in_lua;   /* a wait has to look after more than this channel: not in C */
-    bool closing;        /* close() has begun: nothing else is allowed from outside */
+    bool queued_in_lua; /* messages wait in the state table: look there first */
+    bool waits_in_lua;  /* a wait has to look after more than this channel: not in C */
+    bool closing;       /* close() has begun: nothing else is allowed from outside */
+    unsigned looks;     /* of Lua's at what comes in: others than its handlers want it */
+    uint64_t messages_handled; /* given to a handler */
+    uint64_t requests_handled;
+    int64_t held_ns;        /* how long replies that are held back took; 0: none is */
+    int64_t average_run_ns; /* of requests, the last ones weighing most */
     pid_t owner;         /* the process that made it: a forked copy may only close it */
     lua_State *decoding; /* where a frame is being decoded in place; NULL: nowhere */
 };
@@ -101,6 +106,7 @@ int artel_channel_receive_message(lua_State *L);
 void artel_channel_register(lua_State *L);
 void artel_messages_register(lua_State *L);
 void artel_channel_parts_register(lua_State *L);
+void artel_handlers_register(lua_State *L);
 void artel_process_register(lua_State *L);
 void artel_claims_register(lua_State *L);
 

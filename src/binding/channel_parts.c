@@ -19,6 +19,7 @@
 static int peek(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
+    box->looks++;
     struct artel_frame frame;
     int found = artel_channel_next(box->channel, &frame);
     if (found == 1) {
@@ -54,48 +55,11 @@ static int take(lua_State *L)
     return 2; /* what is on top: true, value; or nil, err */
 }
 
-/*
- * takeWork(channel, wait?) → kind, id, true, value | kind, id, nil, err | nothing, when
- * the next frame is neither a message nor a request, or when others were set aside. Waits
- * in the kernel whatever else is to be done; what is queued is sent before that, and what
- * then is left of it needs somebody to look after it, so there is no wait.
- */
-static int take_work(lua_State *L)
-{
-    bool wait = lua_toboolean(L, 2);
-    struct artel_channel_box *box = artel_check_box(L, 1);
-    while (box->channel != NULL && !box->queued_in_lua) {
-        artel_check_open_box(L, 1);
-        struct artel_frame frame;
-        int found = artel_channel_next(box->channel, &frame);
-        if (found == 1 && frame.kind <= ARTEL_FRAME_REQUEST) {
-            lua_pushinteger(L, frame.kind);
-            lua_pushinteger(L, frame.id);
-            int base = lua_gettop(L);
-            if (artel_box_take(L, 1, &frame) == 1) {
-                lua_pushboolean(L, true);
-                lua_insert(L, -2);
-            } else { /* what was decoded so far may lie below nil, err */
-                lua_copy(L, -2, base + 1);
-                lua_copy(L, -1, base + 2);
-            }
-            lua_settop(L, base + 2);
-            return 4;
-        }
-        if (found != 0 || !wait || artel_channel_flush(box->channel) != 1) {
-            break;
-        }
-        if (artel_box_fill(box, true) == -EINTR) {
-            artel_run_hooks(L); /* which may close it */
-        }
-    }
-    return 0;
-}
-
 /* fill(channel, block?) → "more" | "none" | "end" | "signal" */
 static int fill(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
+    box->looks++;
     ssize_t got = artel_box_fill(box, lua_toboolean(L, 2));
     lua_pushstring(L, got > 0         ? "more"
                       : got == 0      ? "none"
@@ -125,6 +89,7 @@ static int queue(lua_State *L)
 static int flush(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
+    box->held_ns = 0;
     int status = artel_channel_flush(box->channel);
     if (status < 0) {
         return artel_push_failure(L, "closed", status, "the peer has gone (%s)",
@@ -296,7 +261,6 @@ void artel_channel_parts_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"peek", peek},
                                          {"take", take},
-                                         {"takeWork", take_work},
                                          {"fill", fill},
                                          {"queue", queue},
                                          {"flush", flush},

@@ -24,6 +24,7 @@ int luaopen_artel_core(lua_State *L)
     artel_channel_register(L);
     artel_messages_register(L);
     artel_channel_parts_register(L);
+    artel_handlers_register(L);
     artel_wait_register(L);
     artel_watch_set_register(L);
     artel_open_register(L);
