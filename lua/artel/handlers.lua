@@ -209,8 +209,9 @@ local function handleEach(owner, connection, state, kind, id, ok, value)
     end
     if not kind then
       if kind == false then waiting.update(channel) end -- not all of the answers has left
+      if not connection.isAlone then return end -- the dispatcher goes on
       kind, id, ok, value = nextFrame(connection, state)
-      goesOn = connection.isAlone or true
+      goesOn = connection.isAlone
     end
   end
 end
@@ -235,7 +236,7 @@ local function handleFrames(owner, connection, ...)
 end
 
 local function startFrames(connection, ...)
-  local owner = { false, isHandler = true, channel = connection.channel,
+  local owner = { isHandler = true, channel = connection.channel,
     running = connection.running }
   scheduler.startHandler(owner, handleFrames, owner, connection, ...)
 end
