@@ -91,11 +91,14 @@ for _, encoding in ipairs { "msgpack", "json" } do
 
     it("lets messages of one connection wait for each other, and requests overlap", function()
       local factory, address = start [[(function()
-        local order = {}
+        local order, waiting = {}, {}
         local uv = require "luv"
-        local function pause(ms)
-          local thread, timer = coroutine.running(), uv.new_timer()
+        local function after(ms, thread)
+          local timer = uv.new_timer()
           timer:start(ms, 0, function() timer:close() coroutine.resume(thread) end)
+        end
+        local function pause(ms)
+          after(ms, coroutine.running())
           coroutine.yield()
         end
         return {
@@ -105,7 +108,15 @@ for _, encoding in ipairs { "msgpack", "json" } do
             order[#order + 1] = "end " .. ms
             if ms == 1 then channel:sendMessage(order) end
           end,
-          onRequest = function(self, ms) pause(ms) return ms end,
+          -- Each but the first is answered after the one before it, which comes later.
+          onRequest = function(self, n)
+            if n > 1 then
+              waiting[n] = coroutine.running()
+              coroutine.yield()
+            end
+            if waiting[n + 1] then after(0, waiting[n + 1]) end
+            return n
+          end,
         }
       end)()]]
       local worker = assert(factory:connectToSharedWorker(address))
@@ -114,14 +125,14 @@ for _, encoding in ipairs { "msgpack", "json" } do
       assert.same({ "begin 30", "end 30", "begin 1", "end 1" }, worker:receiveMessage(TIMEOUT))
       local answers = {}
       local tasks = {}
-      for index, ms in ipairs { 60, 30, 1 } do
+      for index, n in ipairs { 3, 2, 1 } do
         tasks[index] = artel.async(function()
-          local answer = worker:request(ms)
+          local answer = worker:request(n)
           answers[#answers + 1] = answer
         end)
       end
       for _, task in ipairs(tasks) do task:await(TIMEOUT) end
-      assert.same({ 1, 30, 60 }, answers)
+      assert.same({ 1, 2, 3 }, answers)
       worker:close()
       support.stop(factory, address)
     end)
