@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local core = require "artel.core"
+local helper = require "spec.helper"
 local randomValues = require "spec.random_values"
 
 local function encode(value) return core.encode("msgpack", value) end
@@ -131,10 +132,10 @@ describe("the msgpack codec", function()
 
   it("writes the head of a map as short as it may, also when its contents are long", function()
     for _, count in ipairs { 0, 1, 15, 16, 17, 65535, 65536, 65537 } do
-      for _, text in ipairs { "x", ("long"):rep(count < 20 and 500 or 1) } do
+      for _, text in ipairs { "x", count < 20 and ("long"):rep(500) or nil } do
         local value = {}
         for i = 1, count do value["key" .. i] = text end
-        assert.same(value, decode(encode(value)))
+        assert.is_true(randomValues.same(value, decode(encode(value))))
       end
     end
     assert.equal("8f", hex(encode({ a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8,
@@ -178,7 +179,7 @@ describe("the msgpack codec", function()
 
   it("gives back whatever it is given", function()
     local random = randomValues.new(54, { anyNumber = true, anyString = true, anyKey = true })
-    for _ = 1, 3000 do
+    for _ = 1, helper.isWatched and 1000 or 3000 do
       local value = random:value()
       local back = decode(assert(encode(value)))
       assert.is_true(randomValues.same(value, back))

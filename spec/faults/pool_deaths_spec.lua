@@ -4,7 +4,7 @@
 local artel = require "artel"
 local helper = require "spec.helper"
 
-local REQUESTS = helper.isWatched and 5000 or 100000
+local REQUESTS = helper.isWatched and 2000 or 100000
 local KILLS = helper.isWatched and 10 or 60
 local SEED = 20240229
 

@@ -15,7 +15,7 @@ support.TIMEOUT = 60
 local END_TIMEOUT = 5
 local ENVIRONMENT_MARK = "ARTEL_SPEC_OF" -- what finds the processes of a spec among all others
 
-local current -- { folder =, mark =, descriptors =, children = }
+local current -- { folder =, mark =, descriptors =, ports = }
 
 local function countDescriptors()
   local count = 0
@@ -80,14 +80,14 @@ function support.path(name) return current.folder .. "/" .. name end
 --- The address of a unix socket in the folder of the spec.
 function support.unixAddress(name) return "unix://" .. support.path(name or "w.sock") end
 
---- An address of a TCP port that nobody uses now.
+--- An address of a TCP port that nobody uses, nor gets until the spec has ended: it stays bound
+--- here, beside which a worker may listen there.
 function support.tcpAddress(host)
   local socket = uv.new_tcp()
   host = host or "127.0.0.1"
   assert(socket:bind(host, 0))
   local port = socket:getsockname().port
-  socket:close()
-  uv.run "nowait"
+  table.insert(current.ports, socket)
   return host:find(":", 1, true) and ("tcp://[%s]:%d"):format(host, port)
     or ("tcp://%s:%d"):format(host, port)
 end
@@ -218,7 +218,7 @@ end
 function support.setUp()
   uv.new_pipe():close() -- the loop's own descriptors come with its first stream and turn
   settle()
-  current = {}
+  current = { ports = {} }
   current.folder = assert(core.files.temporaryDirectory())
   current.mark = ENVIRONMENT_MARK .. "=" .. current.folder
   uv.os_setenv(ENVIRONMENT_MARK, current.folder)
@@ -228,6 +228,7 @@ end
 --- To be called in after_each: nothing of the workers is left, but what a spec says.
 ---@param expectedFiles? table<string, boolean> names of files that may be there, beside the log
 function support.tearDown(expectedFiles)
+  for _, socket in ipairs(current.ports) do socket:close() end
   settle()
   local problems = {}
   for _, pid in ipairs(support.processes()) do
