@@ -10,6 +10,23 @@ local ECHO = helper.raw "for m in channel:messages() do channel:sendMessage(m) e
 describe("a dedicated worker", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
+  -- The sentinel is the last thing that is made, so nothing but a rest has it collected.
+  local LITTER = [[
+    local garbage = {}
+    for i = 1, 5000 do garbage[i] = { i } end
+    setmetatable({}, { __gc = function() channel:sendMessage "collected" end })
+  ]]
+  for kind, implementation in pairs {
+    raw = helper.raw("for _ in channel:messages() do " .. LITTER .. " end"),
+    evented = "{ onMessage = function(_, _, channel) " .. LITTER .. " end }",
+  } do
+    it("collects its garbage when nothing has come for a while: " .. kind, function()
+      local worker <close> = helper.worker(implementation)
+      worker:sendMessage "litter"
+      assert.equal("collected", worker:receiveMessage(TIMEOUT))
+    end)
+  end
+
   for _, encoding in ipairs(helper.ENCODINGS) do
     for _, module in ipairs { "squares", "raw_squares" } do
       it(("answers ten squares: %s over %s"):format(module, encoding), function()

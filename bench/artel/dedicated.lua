@@ -100,6 +100,8 @@ function workloads.memory()
       roundTrips(workers[i], values.structured(), 2000)
     end
   end
+  -- A worker that has nothing to do for a second gives back what it needs no more.
+  if options.traffic then workers[8]:receiveMessage(2.5) end
   for _, worker in ipairs(workers) do
     total = total + values.memoryOf(worker:getProcessId())
   end

@@ -37,6 +37,7 @@ struct artel_channel_box {
     uint64_t requests_handled;
     int64_t held_ns;        /* how long replies that are held back took; 0: none is */
     int64_t average_run_ns; /* of requests, the last ones weighing most */
+    int rested_kib;         /* Lua's heap after the last artel_rest() that collected */
     pid_t owner;         /* the process that made it: a forked copy may only close it */
     lua_State *decoding; /* where a frame is being decoded in place; NULL: nowhere */
 };

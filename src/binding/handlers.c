@@ -8,6 +8,7 @@
 
 #include "../core/error.h"
 #include "error.h"
+#include "rest.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -60,8 +61,12 @@ static int await_work(lua_State *L, struct artel_channel_box *box)
             return 0;
         }
         box->held_ns = 0;
-        if (artel_box_fill(box, true) == -EINTR) {
+        ssize_t got = artel_box_fill(box, true);
+        if (got == -EINTR) {
             artel_run_hooks(L); /* which may close it */
+        } else if (got == 0) {
+            artel_rest(L, 1);
+            return 0; /* a finaliser may have given somebody else something to do */
         }
     }
 }

@@ -4,6 +4,7 @@
 
 #include "../core/error.h"
 #include "error.h"
+#include "rest.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -164,10 +165,15 @@ int artel_channel_receive_message(lua_State *L)
         if (!may_block) {
             break;
         }
-        if (artel_box_fill(box, true) == -EINTR) {
+        ssize_t got = artel_box_fill(box, true);
+        if (got == -EINTR) {
             artel_run_hooks(L);
-            box = artel_check_open_box(L, 1); /* a hook may have closed it */
+        } else if (got == 0) {
+            artel_rest(L, 1);
+        } else {
+            continue;
         }
+        box = artel_check_open_box(L, 1); /* a hook or a finaliser may have closed it */
     }
     return go_slow(L, "receive");
 }
