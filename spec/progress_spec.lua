@@ -54,6 +54,10 @@ describe("the progress of a map", function()
     assert.equal("0 of 0 (100 %), 0/s, ...", Progress.new(0):line(0, 0))
   end)
 
+  it("knows a rate also when no time that the clock could tell has passed", function()
+    assert.equal("3 of 3 (100 %), 3000/s, 0 s left", Progress.new(3):line(3, 0))
+  end)
+
   it("has no end where nobody knows how many there are", function()
     assert.equal("120 done, 60/s", Progress.new(nil):line(120, 2))
   end)

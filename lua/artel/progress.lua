@@ -10,6 +10,9 @@ Progress.__index = Progress
 -- Seconds between two lines: what a person can read.
 local INTERVAL = 0.1
 
+-- Seconds; the least that our clock can tell, which a short map may not take.
+local RESOLUTION = 0.001
+
 ---@param total? integer nil when nobody knows
 function Progress.new(total)
   return setmetatable({ total = total, began = core.now(), shownAt = 0,
@@ -26,7 +29,7 @@ end
 ---@param seconds number
 ---@return string
 function Progress:line(done, seconds)
-  local rate = seconds > 0 and done / seconds or 0
+  local rate = done / math.max(seconds, RESOLUTION)
   if not self.total then return ("%d done, %.0f/s"):format(done, rate) end
   local left = rate > 0 and describeTime((self.total - done) / rate) .. " left" or "..."
   return ("%d of %d (%d %%), %.0f/s, %s"):format(done, self.total,
