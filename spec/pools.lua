@@ -48,13 +48,17 @@ function pools.ask(workers, ...)
   assert(workers:waitUntilReady(helper.TIMEOUT))
   local slots = workers:engine().slots
   for i = 2, #slots do slots[i].depth = 0 end
-  slots[1].depth = select("#", ...)
+  local engine, first = workers:engine(), slots[1]
+  first.depth = select("#", ...)
+  first.freeEntry = {} -- however long it takes to ask, nothing is taken back meanwhile
   local tasks = {}
   for i, value in ipairs { ... } do
     tasks[i] = artel.async(function() return workers:request(value) end)
   end
   assert(pools.status(workers).queued == 0)
   for i = 2, #slots do slots[i].depth = 1 end
+  first.freeEntry = nil
+  engine:watchFollowers(first)
   return tasks
 end
 
