@@ -23,9 +23,6 @@ function scheduler.loop()
   return currentLoop
 end
 
---- The loop in use, or nil when nothing has needed one yet.
-function scheduler.loopInUse() return currentLoop end
-
 function scheduler.setLoop(loop) currentLoop = loop end
 
 local function resume(thread, ...)
