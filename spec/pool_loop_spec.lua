@@ -26,28 +26,33 @@ local COMPUTES = "if request == 'compute' then while true do end end return requ
 describe("a pool on a loop, for which nobody waits,", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
-  --- A pool of one worker, which computes for a request that was given up.
+  --- A pool of one worker, which computes for a request that was given up, if it has not been
+  --- killed already; and the process id of that worker.
   local function abandonedPool(cancelGrace, onWorkerExit)
     local workers = pools.new(COMPUTES, 1,
       { cancelGrace = cancelGrace, onWorkerExit = onWorkerExit })
+    local pid = helper.children()[1]
     helper.await(function()
       local _, err = workers:request("compute", { timeout = 0.01 })
       assert.equal("timeout", err.kind)
     end)
-    return workers
+    return workers, pid
   end
 
   it("kills the worker of a request that was given up, and puts others in its place", function()
     local exits = {}
-    local workers <close> = abandonedPool(0.01, function(_, err) exits[#exits + 1] = err.signal end)
-    local seen = {}
+    local abandoned, pid = abandonedPool(0.01, function(_, err) exits[#exits + 1] = err.signal end)
+    local workers <close> = abandoned
+    local seen = { [pid] = true }
     local function newChild()
-      local child = helper.children()[1]
-      if not child or seen[child] or not helper.isAlive(child) then return nil end
-      seen[child] = true
-      return child
+      for _, child in ipairs(helper.children()) do
+        if not seen[child] and helper.isAlive(child) then
+          seen[child] = true
+          return child
+        end
+      end
+      return nil
     end
-    newChild() -- the one that computes
     local child
     for lives = 1, 3 do -- at once, then after a time that grows
       runLoopUntil(function()
