@@ -220,15 +220,22 @@ local function answered(waiter)
   end
 end
 
-local function takeResponse(channel, state, id)
+--- Who waits for the answer with this id, no longer from here on; nil when nobody does.
+local function takeWaiter(state, id)
   local waiter = state.pending[id]
-  local ok, value = core.take(channel)
   if not waiter then
     state.lostResponses = state.lostResponses + 1
-    return
+    return nil
   end
   state.pending[id] = nil
   state.pendingCount = state.pendingCount - 1
+  return waiter
+end
+
+local function takeResponse(channel, state, id)
+  local ok, value = core.take(channel)
+  local waiter = takeWaiter(state, id)
+  if not waiter then return end
   if ok then waiter.value = value else waiter.err = value end
   answered(waiter)
 end
@@ -240,13 +247,8 @@ local function takeError(channel, state, id)
     state.connectionError = err
     return
   end
-  local waiter = state.pending[id]
-  if not waiter then
-    state.lostResponses = state.lostResponses + 1
-    return
-  end
-  state.pending[id] = nil
-  state.pendingCount = state.pendingCount - 1
+  local waiter = takeWaiter(state, id)
+  if not waiter then return end
   waiter.err = err
   answered(waiter)
 end

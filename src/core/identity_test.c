@@ -11,22 +11,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* In a forked copy, since there is no way back. */
-static void in_a_fork(void (*body)(void))
-{
-    fflush(NULL);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        alarm(TEST_TIMEOUT_S);
-        body();
-        _exit(0);
-    }
-    int status;
-    CHECK_INT(pid, waitpid(pid, &status, 0));
-    CHECK_INT(0, status);
-}
-
 static void take(const char *name)
 {
     struct artel_identity identity;
@@ -170,32 +154,32 @@ static void drop_a_saved_root(void)
 
 static void becoming_nobody_leaves_nothing(void)
 {
-    in_a_fork(become_nobody);
+    CHECK_INT(0, test_in_a_fork(become_nobody));
 }
 
 static void ambient_capabilities_go_too(void)
 {
-    in_a_fork(become_nobody_with_ambient_capabilities);
+    CHECK_INT(0, test_in_a_fork(become_nobody_with_ambient_capabilities));
 }
 
 static void capabilities_are_enough(void)
 {
-    in_a_fork(become_nobody_by_capability);
+    CHECK_INT(0, test_in_a_fork(become_nobody_by_capability));
 }
 
 static void being_that_user_already_is_enough(void)
 {
-    in_a_fork(be_nobody_already);
+    CHECK_INT(0, test_in_a_fork(be_nobody_already));
 }
 
 static void there_is_no_way_back(void)
 {
-    in_a_fork(nobody_cannot_become_root);
+    CHECK_INT(0, test_in_a_fork(nobody_cannot_become_root));
 }
 
 static void saved_ids_count(void)
 {
-    in_a_fork(drop_a_saved_root);
+    CHECK_INT(0, test_in_a_fork(drop_a_saved_root));
 }
 
 int main(void)

@@ -10,21 +10,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static int in_a_fork(void (*body)(void))
-{
-    fflush(NULL);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        alarm(TEST_TIMEOUT_S);
-        body();
-        _exit(0);
-    }
-    int status;
-    CHECK_INT(pid, waitpid(pid, &status, 0));
-    return status;
-}
-
 static void apply(struct artel_resource_limits limits)
 {
     const char *which = NULL;
@@ -91,29 +76,29 @@ static void refuse_nonsense(void)
 
 static void soft_and_hard_limits_are_set(void)
 {
-    CHECK_INT(0, in_a_fork(set_all));
+    CHECK_INT(0, test_in_a_fork(set_all));
 }
 
 static void open_files_are_limited(void)
 {
-    CHECK_INT(0, in_a_fork(run_out_of_descriptors));
+    CHECK_INT(0, test_in_a_fork(run_out_of_descriptors));
 }
 
 static void the_end_of_cpu_time_has_its_own_signal(void)
 {
-    int status = in_a_fork(run_out_of_time);
+    int status = test_in_a_fork(run_out_of_time);
     CHECK(WIFSIGNALED(status));
     CHECK_INT(SIGXCPU, WTERMSIG(status));
 }
 
 static void zero_leaves_alone(void)
 {
-    CHECK_INT(0, in_a_fork(change_nothing));
+    CHECK_INT(0, test_in_a_fork(change_nothing));
 }
 
 static void the_culprit_is_named(void)
 {
-    CHECK_INT(0, in_a_fork(refuse_nonsense));
+    CHECK_INT(0, test_in_a_fork(refuse_nonsense));
 }
 
 int main(void)

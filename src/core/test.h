@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define TEST_SKIPPED 77
@@ -65,6 +66,22 @@ static inline void test_check_str(const char *expected, const char *actual,
                 expected != NULL ? expected : "(null)");
         abort();
     }
+}
+
+/* Runs body in a forked copy, for what has no way back; its status as of waitpid(2). */
+static inline int test_in_a_fork(void (*body)(void))
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        alarm(TEST_TIMEOUT_S);
+        body();
+        _exit(0);
+    }
+    int status = 0;
+    CHECK_INT(pid, waitpid(pid, &status, 0));
+    return status;
 }
 
 #endif
