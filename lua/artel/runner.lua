@@ -89,24 +89,12 @@ local function reportFailure(run, step, failure)
   return 1
 end
 
---- Evaluates the loop expression; what it answers is the loop that setLoop gets.
-local function evaluateLoop(expression)
-  local chunk, message = load("return " .. expression, "=(loop expression)", "t")
-  if not chunk then return nil, { message = message } end
-  local ok, loop = xpcall(chunk, handlers.toFailure)
-  if not ok then return nil, loop end
-  if type(loop) ~= "table" or not loop.new_poll then
-    return nil, { message = "the loop expression must answer what require \"luv\" returns" }
-  end
-  return loop
-end
-
 --- setLoop, initialize, and the ready report.
 ---@return integer? code of a start that failed
 local function bringUp(run)
   local implementation, plan = run.implementation, run.plan
   if implementation.setLoop or plan.loopExpression then
-    local loop, failure = evaluateLoop(plan.loopExpression or 'require("luv")')
+    local loop, failure = require "artel.expression".loop(plan.loopExpression)
     if not loop then return reportFailure(run, "loop", failure) end
     followLoop()
     failure = callHandler(run, "setLoop", loop)
