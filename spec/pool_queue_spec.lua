@@ -6,6 +6,7 @@ local artel = require "artel"
 local core = require "artel.core"
 local helper = require "spec.helper"
 local pools = require "spec.pools"
+local uv = require "luv"
 
 local TIMEOUT = helper.TIMEOUT
 local ask, outcome, status = pools.ask, pools.outcome, pools.status
@@ -118,6 +119,24 @@ describe("cancelling a request", function()
     assert.is_nil(io.open(mark), "the handler was called")
     local counts = status(workers)
     assert.same({ 3, 1, 0 }, { counts.done, counts.failed, counts.restarts })
+  end)
+
+  it("that has not begun leaves its place to the next, though nothing else happens", function()
+    local workers <close> = pools.new("return request", 1)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local worker, engine = workers[1], workers:engine()
+    helper.freeze(worker)
+    local sent = artel.async(function() return workers:request "sent" end)
+    local queued = artel.async(function() return workers:request "queued" end)
+    assert.equal(1, engine.queued)
+    sent:cancel()
+    helper.eventually(function()
+      uv.run "nowait"
+      return engine.queued == 0
+    end)
+    worker:kill "CONT"
+    assert.equal("cancelled", select(2, outcome(sent)).kind)
+    assert.equal("queued", outcome(queued))
   end)
 
   it("whose handler then ends by itself leaves the others with their worker", function()

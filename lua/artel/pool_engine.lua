@@ -268,8 +268,9 @@ function Engine:cancel(job, err)
     leaveQueue(self, job)
     return finish(self, job, nil, err)
   end
-  if job.slot:recall(job) then return finish(self, job, nil, err) end
-  giveUp(self, job, err)
+  if not job.slot:recall(job) then return giveUp(self, job, err) end
+  finish(self, job, nil, err)
+  if self.usesLoop then self:assignSoon() end -- nothing else need happen for which it would turn
 end
 
 --- A job has waited too long: here, or at a worker behind others.
