@@ -3,6 +3,7 @@
 -- one worker at once, and what a pool says of itself.
 
 local artel = require "artel"
+local core = require "artel.core"
 local helper = require "spec.helper"
 
 local pools = {}
@@ -60,6 +61,29 @@ function pools.ask(workers, ...)
   first.freeEntry = nil
   engine:watchFollowers(first)
   return tasks
+end
+
+--- Whether a worker has begun one of the requests that it was sent and has not answered.
+function pools.hasBegun(workers)
+  for _, slot in ipairs(workers:engine().slots) do
+    for id in pairs(slot.jobs) do
+      if core.claimState(slot.worker, id) ~= "queued" then return true end
+    end
+  end
+  return false
+end
+
+--- Makes a request that no worker ends, and answers the error which says that it ran too long.
+--- A worker that has not even begun it in time is another error: then it gets more time.
+function pools.overrun(workers, value)
+  local err
+  local seconds = 0.05
+  repeat
+    err = select(2, workers:request(value, { timeout = seconds }))
+    assert(err.kind == "timeout", tostring(err))
+    seconds = 2 * seconds
+  until err.phase == "running" or seconds > helper.TIMEOUT
+  return err
 end
 
 --- The outcome of a task: response, err.

@@ -67,7 +67,7 @@ function WorkerPool:receiveMessage(timeout)
     return worker ~= nil or not engine.staff.deaths:isEmpty()
   end
   local done = isDone()
-  if not done and timeout ~= 0 then done = poolWait.untilReadable(engine, isDone, timeout, 2) end
+  if not done and timeout ~= 0 then done = poolWait.until_(engine, isDone, timeout, 2, true) end
   if not done then
     return nil, core.newError {
       kind = "timeout", message = ("no message within %g s"):format(timeout),

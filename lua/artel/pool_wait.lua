@@ -5,7 +5,6 @@
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local scheduler = require "artel.scheduler"
-local select = require "artel.select"
 local waiting = require "artel.waiting"
 
 local poolWait = {}
@@ -113,17 +112,28 @@ end
 
 local function abandon(waiter) waiter.engine.waiters[waiter] = nil end
 
-local function suspend(engine, isDone, deadline)
+--- Has a waiter woken when one of these workers has something to receive, or no longer.
+local function observe(workers, waiter, isWanted)
+  for _, worker in ipairs(workers) do
+    dispatch.stateOf(worker).selectWaiters[waiter] = isWanted or nil
+    if core.isOpen(worker) then waiting.update(worker) end
+  end
+end
+
+local function suspend(engine, isDone, deadline, observes)
   useLoop(engine)
   scheduler.run(turn, engine)
   local woken = isDone()
   while not woken do
     local waiter = { isDone = isDone, engine = engine, abandon = abandon }
     engine.waiters[waiter] = true
+    local observed = observes and openWorkers(engine) or {}
+    observe(observed, waiter, true)
     arm(engine)
     local left = deadline and math.max(0, deadline - core.now())
     local ok, err = pcall(scheduler.suspend, waiter, left)
     engine.waiters[waiter] = nil
+    observe(observed, waiter, false)
     arm(engine)
     if not ok then error(err, 0) end
     woken = isDone()
@@ -132,37 +142,15 @@ local function suspend(engine, isDone, deadline)
   return woken
 end
 
---- Waits until `isDone()`, which may depend on messages of the workers too.
----@param level integer where waiting is refused, as for error()
----@return boolean done false at the time-out
-function poolWait.untilReadable(engine, isDone, timeout, level)
-  if waiting.check(level + 1) == "block" then
-    return poolWait.until_(engine, isDone, timeout, level + 1)
-  end
-  local deadline = timeout and core.now() + timeout
-  while not isDone() do
-    local workers = openWorkers(engine)
-    local left = deadline and math.max(0, deadline - core.now())
-    if #workers == 0 then -- all wait for their next start
-      local due = engine.deadlines:left() or 0
-      scheduler.suspend({}, left and math.min(left, due) or due)
-    elseif not select(workers, left) then
-      return isDone()
-    end
-    poolWait.turn(engine)
-    if left == 0 then return isDone() end
-  end
-  return true
-end
-
 --- Waits until `isDone()`.
 ---@param level integer where waiting is refused, as for error()
+---@param observes? boolean it may depend on messages of the workers too
 ---@return boolean done false at the time-out
-function poolWait.until_(engine, isDone, timeout, level)
+function poolWait.until_(engine, isDone, timeout, level, observes)
   if isDone() then return true end
   local mode = waiting.check(level + 1)
   local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
-  return (mode == "block" and block or suspend)(engine, isDone, deadline)
+  return (mode == "block" and block or suspend)(engine, isDone, deadline, observes)
 end
 
 return poolWait
