@@ -214,6 +214,7 @@ describe("time of a request", function()
     assert.same({ "timeout", "queued" }, { err.kind, err.phase })
     helper.write(folder.path .. "/gate", "")
     assert.is_true(workers:waitUntilReady(TIMEOUT))
+    workers:engine().options.queueTimeout = nil
     assert.equal("next", workers:request "next")
     assert.same({ 1, 1 }, { status(workers).done, status(workers).failed })
   end)
@@ -222,12 +223,17 @@ describe("time of a request", function()
     local folder <close> = helper.folder()
     local gate = folder.path .. "/gate"
     local workers <close> = pool(([[if request == "slow" then computeUntil(%q) end
-      return request]]):format(gate), 1, { queueTimeout = 0.05 })
-    local tasks = ask(workers, "slow", "follower")
-    local _, err = outcome(tasks[2])
+      return request]]):format(gate), 1)
+    local slow = ask(workers, "slow")[1]
+    helper.eventually(function() return pools.hasBegun(workers) end)
+    workers:engine().options.queueTimeout = 0.05 -- from here on: for the follower
+    workers:engine().slots[1].depth = 2
+    local follower = artel.async(function() return workers:request "follower" end)
+    assert.equal(0, status(workers).queued) -- it was sent
+    local _, err = outcome(follower)
     assert.same({ "timeout", "queued" }, { err.kind, err.phase })
     helper.write(gate, "")
-    assert.equal("slow", outcome(tasks[1]))
+    assert.equal("slow", outcome(slow))
   end)
 
   it("that is none at all ends it, and nothing spins", function()

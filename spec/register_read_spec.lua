@@ -226,7 +226,7 @@ describe("channel:registerRead", function()
         channel:sendMessage(#channel:receiveRequest())]], { transport = transport })
       assert.is_true(worker:waitUntilReady(TIMEOUT))
       local stream = worker:getStream()
-      worker:kill "SIGSTOP"
+      helper.freeze(worker)
       local answer, err = worker:request(("x"):rep(16 << 20), { timeout = 0.01 })
       assert.is_nil(answer)
       assert.equal("timeout", err.kind)

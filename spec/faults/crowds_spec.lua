@@ -182,9 +182,10 @@ describe("with many at once, a shared worker", function()
 
   it("accepts no more than maxConnections, and the next when one has gone", function()
     local factory, address = support.start(COUNTER,
-      { socketContextExpression = "{ maxConnections = 2 }", connectTimeout = 0.2 })
+      { socketContextExpression = "{ maxConnections = 2 }" })
     local first = assert(factory:connectToSharedWorker(address))
     local second = assert(factory:connectToSharedWorker(address))
+    factory:getBootstrapProfile():setConnectTimeout(0.2)
     local third, err = factory:connectToSharedWorker(address)
     assert.is_nil(third)
     assert.equal("timeout", err.kind)

@@ -3,6 +3,7 @@
 
 local artel = require "artel"
 local helper = require "spec.helper"
+local uv = require "luv"
 
 local REQUESTS = helper.isWatched and 2000 or 100000
 local KILLS = helper.isWatched and 10 or 60
@@ -98,12 +99,20 @@ helper.overEach(function(over, _, createPool)
     end)
 
     it("whose worker is busy with something else ends its request in time too", function()
-      local workers <close> = createPool([[{ onRequest = function(_, request)
+      local folder <close> = helper.folder()
+      local mark = folder.path .. "/mark"
+      local workers <close> = createPool(([[{ onRequest = function(_, request)
         local timer = require "luv".new_timer()
-        if request == "spin" then timer:start(0, 0, function() while true do end end) end
+        if request == "spin" then
+          timer:start(0, 0, function()
+            io.open(%q, "w"):close()
+            while true do end
+          end)
+        end
         return request
-      end }]], 1, { cancelGrace = 0.01 })
+      end }]]):format(mark), 1, { cancelGrace = 0.01 })
       assert.equal("spin", workers:request "spin")
+      helper.eventually(function() return uv.fs_stat(mark) end)
       local response, err = helper.promptly(workers.request, workers, 2, { timeout = 0.05 })
       assert.is_nil(response)
       assert.equal("timeout", err.kind)

@@ -90,9 +90,15 @@ describe("stopping a shared worker", function()
     for _, cookie in ipairs { "x", "the right on", "the right one ", "the wrong one", "\0",
       ("x"):rep(100000) } do
       local stranger = support.factory { adminCookie = cookie }
-      local stopped, err = stranger:stopSharedWorker(address, 0.02)
-      assert.is_nil(stopped)
-      assert.equal("timeout", err.kind)
+      local err
+      local seconds = 0.02
+      repeat -- on a busy machine it takes more to connect
+        local stopped
+        stopped, err = stranger:stopSharedWorker(address, seconds)
+        assert.is_nil(stopped)
+        assert.equal("timeout", err.kind)
+        seconds = 2 * seconds
+      until err.message:find "cookie is wrong" or seconds > TIMEOUT
       assert.matches("cookie is wrong", err.message)
       assert.is_nil(stranger:querySharedWorker(address):getTextStatus())
       assert.same({}, stranger:querySharedWorker(address):getCounters())
@@ -200,7 +206,7 @@ describe("stopping a shared worker", function()
     }]], { stopTimeout = 0.05 })
     uv.kill(pid, "sigterm")
     assert.is_true(support.awaitEnd(pid))
-    assert.matches("not stopped within 0.05 s; what still holds the loop: uv_timer_t",
+    assert.matches("not stopped within 0.05 s; what still holds the loop: [^\n]*uv_timer_t",
       support.log())
     assert.matches("terminate", support.log())
     assert.is_true(isGone(address))

@@ -12,7 +12,6 @@ local support = {}
 --- Seconds; far more than anything here takes.
 support.TIMEOUT = 60
 
-local END_TIMEOUT = 5
 local ENVIRONMENT_MARK = "ARTEL_SPEC_OF" -- what finds the processes of a spec among all others
 
 local current -- { folder =, mark =, descriptors =, ports = }
@@ -54,11 +53,10 @@ function support.processes()
 end
 
 --- Waits until a process that is no child of ours has gone.
-function support.awaitEnd(pid, timeout)
+function support.awaitEnd(pid)
   local watched = core.sockets.watchProcess(pid)
   if not watched then return true end
-  local ready = core.pollStreams({ core.sockets.number(watched) }, { 1 },
-    timeout or support.TIMEOUT)
+  local ready = core.pollStreams({ core.sockets.number(watched) }, { 1 }, support.TIMEOUT)
   core.sockets.close(watched)
   return #ready == 1
 end
@@ -234,7 +232,7 @@ function support.tearDown(expectedFiles)
   for _, pid in ipairs(support.processes()) do
     local command = (support.read(("/proc/%d/cmdline"):format(pid)) or ""):gsub("%z", " ")
     -- One whose start has failed has said so before it is gone.
-    if not support.awaitEnd(pid, END_TIMEOUT) then
+    if not support.awaitEnd(pid) then
       problems[#problems + 1] = ("process %d is left: %s"):format(pid, command)
       uv.kill(pid, "sigkill")
       support.awaitEnd(pid)
