@@ -8,8 +8,9 @@ local uv = require "luv"
 
 local helper = {}
 
---- No wait in a spec takes longer, in seconds; far more than anything needs.
-helper.TIMEOUT = 30
+--- No wait in a spec takes longer, in seconds; far more than anything needs, on busy machines
+--- too. Only a spec that fails waits for so long.
+helper.TIMEOUT = 120
 
 --- Whether this process is slow and large since something watches its memory.
 helper.isWatched = (os.getenv "ARTEL_SANITIZED" or os.getenv "ARTEL_VALGRIND"

@@ -2,8 +2,9 @@
 -- A worker runs without luv until its implementation loads it, which may be late and from any
 -- coroutine.
 local artel = require "artel"
+local helper = require "spec.helper"
 
-local TIMEOUT = 20
+local TIMEOUT = helper.TIMEOUT
 
 local function start(expression)
   return assert(artel.WorkerFactory.new { outputPath = "/dev/null" }

@@ -6,6 +6,7 @@ local artel = require "artel"
 local core = require "artel.core"
 local helper = require "spec.helper"
 local pools = require "spec.pools"
+local uv = require "luv"
 
 local TIMEOUT = helper.TIMEOUT
 local ask, outcome, pool, status = pools.ask, pools.outcome, pools.new, pools.status
@@ -232,6 +233,28 @@ describe("time of a request", function()
     assert.equal(0, status(workers).queued) -- it was sent
     local _, err = outcome(follower)
     assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+    helper.write(gate, "")
+    assert.equal("slow", outcome(slow))
+  end)
+
+  it("does not run at a worker that has begun another one", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = pool(([[if request == "slow" then computeUntil(%q) end
+      return request]]):format(gate), 1)
+    local slow = ask(workers, "slow")[1]
+    helper.eventually(function() return pools.hasBegun(workers) end)
+    local slot = workers:engine().slots[1]
+    slot.depth = 2
+    local behind = artel.async(function() return workers:request("behind", { timeout = 0.01 }) end)
+    assert.equal(2, slot.inFlight)
+    helper.eventually(function() -- until it is taken back, which takes longer than it may run
+      uv.run "nowait"
+      return behind:isDone() or slot.inFlight == 1
+    end)
+    assert.is_false(behind:isDone())
+    behind:cancel()
+    assert.equal("cancelled", select(2, outcome(behind)).kind)
     helper.write(gate, "")
     assert.equal("slow", outcome(slow))
   end)

@@ -7,7 +7,7 @@ local uv = require "luv"
 
 local program = {}
 
-local TIMEOUT = 60 -- seconds; far more than any of them needs, also under a sanitizer
+local TIMEOUT = 240 -- seconds; far more than any of them needs, also under a sanitizer
 
 local function folderOf(path) return path:match "^(.*)/[^/]*$" or "." end
 

@@ -36,12 +36,14 @@ end)()]]
 local MASTER = [[
 local artel = require "artel"
 io.stdin:read "a"
-local factory = artel.WorkerFactory.new { adminCookie = "a cookie", outputPath = %q }
+local TIMEOUT = %d
+local factory = artel.WorkerFactory.new { adminCookie = "a cookie", outputPath = %q,
+  connectTimeout = TIMEOUT }
 local worker, err = factory:connectToSharedWorkerWithExpression(%q, %q)
 if not worker then io.stderr:write(tostring(err), "\n") os.exit(1, true) end
 worker:sendMessage "hello"
 local number
-number, err = worker:receiveMessage(60)
+number, err = worker:receiveMessage(TIMEOUT)
 io.stdout:write(tostring(number or err), " ", tostring(worker:getProcessId()), "\n")
 worker:close()
 ]]
@@ -118,7 +120,7 @@ describe("with many at once, a shared worker", function()
 
   it(("is started once by %d masters of one instant, and answers all"):format(MASTERS), function()
     local address = support.unixAddress()
-    local script = MASTER:format(support.path "log", address, COUNTER)
+    local script = MASTER:format(support.TIMEOUT, support.path "log", address, COUNTER)
     local gate = assert(uv.socketpair())
     local pipe = uv.new_pipe()
     pipe:open(gate[1])

@@ -10,7 +10,7 @@ require "artel.loop_luv" -- opens a descriptor for good
 local support = {}
 
 --- Seconds; far more than anything here takes.
-support.TIMEOUT = 60
+support.TIMEOUT = 120
 
 local ENVIRONMENT_MARK = "ARTEL_SPEC_OF" -- what finds the processes of a spec among all others
 
@@ -92,7 +92,8 @@ end
 
 --- A factory whose workers log into the folder of the spec.
 function support.factory(options)
-  local all = { adminCookie = "a cookie", outputPath = support.path "log" }
+  local all = { adminCookie = "a cookie", outputPath = support.path "log",
+    connectTimeout = support.TIMEOUT }
   for name, value in pairs(options or {}) do all[name] = value end
   return artel.WorkerFactory.new(all)
 end
