@@ -68,7 +68,6 @@ end
 --- Dispatches what came before the end, and the end. Somebody else may still hold the channel
 --- and send on and on: the loop reads on then.
 local function settle(worker)
-  if not core.isOpen(worker) then return end
   local state = core.state(worker)
   for _ = 1, waiting.ROUNDS_MAX do
     dispatch.pump(worker, state)
