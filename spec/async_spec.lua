@@ -249,6 +249,7 @@ describe("a call that waits in a luv callback", function()
     for _, wait in ipairs {
       function() right:receiveMessage() end, function() right:receiveMessage(1) end,
       function() right:request(1) end, function() right:receiveRequest() end,
+      function() right:messages()() end,
       function() artel.select { right } end, function() task:await() end,
     } do
       local ok, err = fromCallback(wait)

@@ -309,6 +309,40 @@ describe("a channel", function()
     right:close()
   end)
 
+  it("iterates, flushes and closes without a state in Lua while nothing is out of the ordinary",
+    function()
+      local left, right = core.pair { encoding = "msgpack" }
+      assert.is_true(left:sendMessage(1))
+      assert.is_true(left:flush())
+      assert.is_true(left:close())
+      local got = {}
+      for message in right:messages() do got[#got + 1] = message end
+      assert.same({ 1 }, got)
+      assert.is_nil(core.state(left))
+      assert.is_nil(core.state(right))
+      local message, err = right:receiveMessage()
+      assert.is_nil(message)
+      assert.equal("closed", err.kind)
+      do local _ <close> = right end
+      assert.is_false(core.isOpen(right))
+    end)
+
+  it("iterates from messages that were set aside to those that come, and to the end", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    left:sendMessage "aside"
+    local answered = artel.async(function() return right:request "question" end)
+    local question, reply = left:receiveRequest(TIMEOUT)
+    assert.equal("question", question)
+    reply "answer"
+    assert.equal("answer", answered:await(TIMEOUT))
+    left:sendMessage "later"
+    left:close()
+    local got = {}
+    for message in right:messages() do got[#got + 1] = message end
+    assert.same({ "aside", "later" }, got)
+  end)
+
   it("raises for wrong arguments, where it was called", function()
     local both <close> = helper.pair()
     local left = both.left
@@ -326,7 +360,8 @@ describe("a channel", function()
     helper.raisesHere("bad argument #2", function()
       left:registerRead(require "luv", "no function")
     end)
-    helper.raisesHere("bad self", function() left.flush() end)
+    helper.raisesHere("called with a colon", function() left.flush() end)
+    helper.raisesHere("called with a colon", function() left.receiveRequest() end)
   end)
 
   it("raises for a channel factory that there is not, where it was called", function()

@@ -27,6 +27,26 @@ describe("a dedicated worker", function()
     end)
   end
 
+  it("is small while it is raw: the Lua part of its channel is loaded only when it is needed",
+    function()
+      local folder <close> = helper.folder()
+      local path = folder.path .. "/loaded"
+      local worker <close> = helper.worker(helper.raw(([[
+        for m in channel:messages() do channel:sendMessage(m) end
+        channel:flush()
+        channel:close()
+        local file <close> = io.open(%q, "w")
+        for name in pairs(package.loaded) do
+          if name:find "^artel%%." then file:write(name, "\n") end
+        end]]):format(path)))
+      worker:sendMessage(1)
+      assert.equal(1, worker:receiveMessage(TIMEOUT))
+      assert.equal(0, worker:close())
+      local loaded = helper.read(path)
+      assert.matches("artel.core\n", loaded, 1, true)
+      assert.is_nil(loaded:find("artel.channel", 1, true), loaded)
+    end)
+
   for _, encoding in ipairs(helper.ENCODINGS) do
     for _, module in ipairs { "squares", "raw_squares" } do
       it(("answers ten squares: %s over %s"):format(module, encoding), function()

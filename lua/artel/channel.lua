@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The channel as users see it. sendMessage and receiveMessage begin in C and come here only
--- when they must wait or look into the inbox.
+-- The channel as users see it. What nearly every program calls begins in C
+-- (src/binding/messages.c) and comes here only when it must wait or look into the inbox.
 
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
@@ -12,6 +12,9 @@ local waiting = require "artel.waiting"
 ---@class artel.Channel
 ---@field sendMessage fun(self, message: any): true|nil, integer|artel.Error?
 ---@field receiveMessage fun(self, timeout?: number): any, artel.Error?
+---@field messages fun(self): fun(): any iterates until the end, which receiveMessage() explains
+---@field flush fun(self, timeout?: number): true|nil, artel.Error? until nothing is queued any more
+---@field close fun(self): true flushes and closes; may be repeated
 ---@field getStream fun(self): integer the descriptor to watch in a loop of your own
 local Channel, metatable = core.class("artel.Channel")
 
@@ -24,7 +27,7 @@ end
 
 -- ---- sending ----
 
--- These are called by C functions, so their caller's caller is level 3.
+-- These, as all that C goes on with, are called by C functions: their caller's caller is level 3.
 
 --- sendMessage when the transport has not taken everything at once: the message is queued.
 local function afterSend(channel) return waiting.afterQueueing(channel, 3) end
@@ -45,19 +48,14 @@ local function sendWhenFull(channel, message)
   }
 end
 
---- Waits until everything that was sent has been handed to the system.
----@param timeout? number seconds; nil waits for ever
----@return true|nil flushed
----@return artel.Error? err
-function Channel:flush(timeout)
-  core.checkOpen(self, 2)
-  waiting.checkTimeout(timeout, "flush", 1, 2)
-  local state = dispatch.stateOf(self)
-  local flushed, err = core.flush(self)
+--- flush when the transport has not taken everything at once.
+local function flush(channel, timeout)
+  local state = dispatch.stateOf(channel)
+  local flushed, err = core.flush(channel)
   if flushed then return true end
-  if flushed == nil then return nil, waiting.whyGone(self, state, err) end
+  if flushed == nil then return nil, waiting.whyGone(channel, state, err) end
   local drained
-  drained, err = waiting.drain(self, state, 0, timeout, 2)
+  drained, err = waiting.drain(channel, state, 0, timeout, 3)
   return drained, err
 end
 
@@ -80,33 +78,34 @@ local function receiveNew(channel, state, timeout, level)
 end
 
 --- receiveMessage when nothing is at hand, or when earlier messages were set aside.
-local function receive(channel, timeout)
+---@param level? integer as for error(); the caller of the method by default
+local function receive(channel, timeout, level)
   local state = dispatch.stateOf(channel)
   local entry = dispatch.takeAside(channel, state)
   if entry then
     if entry[2] then return nil, entry[2] end
     return entry[1] -- one value only: print(channel:receiveMessage()) shows no nil
   end
-  local message, err = receiveNew(channel, state, timeout, 3)
+  local message, err = receiveNew(channel, state, timeout, level or 3)
   if message == nil then return nil, err end
   return message
 end
 
---- Iterates over the messages until the end, whose reason receiveMessage() then tells.
----@return fun(): any
-function Channel:messages()
-  core.checkOpen(self, 2)
-  local receiveMessage = self.receiveMessage -- found once, not for every message
-  return function()
-    if not core.isOpen(self) then return nil end
-    local message, err = receiveMessage(self)
-    if message == nil and core.isOpen(self) and dispatch.stateOf(self).ended == nil then
-      -- One message that could not be decoded: its error must not get lost.
-      dispatch.stateOf(self).inbox:pushFront({ nil, err })
-      core.setQueuedInLua(self, true)
-    end
-    return message
+--- One message could not be decoded, and whoever iterates gets no errors: the next
+--- receiveMessage answers this one.
+local function keepError(channel, err)
+  dispatch.stateOf(channel).inbox:pushFront({ nil, err })
+  core.setQueuedInLua(channel, true)
+  return nil
+end
+
+--- A step of messages() when nothing is at hand.
+local function nextMessage(channel)
+  local message, err = receive(channel, nil, 4)
+  if message == nil and core.isOpen(channel) and dispatch.stateOf(channel).ended == nil then
+    return keepError(channel, err)
   end
+  return message
 end
 
 --- Sends a request and waits for its response.
@@ -208,10 +207,9 @@ local function closeFlushed(channel, timeout)
   end)
 end
 
---- Flushes and closes. May be repeated.
----@return true
-function Channel:close()
-  if core.isOpen(self) then closeFlushed(self, CLOSE_TIMEOUT) end
+--- close when something is queued or Lua keeps a state for the channel.
+local function close(channel)
+  closeFlushed(channel, CLOSE_TIMEOUT)
   return true
 end
 
@@ -231,12 +229,14 @@ local function pair(options)
   return left, right
 end
 
-metatable.__close = function(self) self:close() end
 metatable.__tostring = function(self)
   return ("artel channel (%s)"):format(core.isOpen(self) and core.transportName(self) or "closed")
 end
 
-core.setSlowPaths { receive = receive, afterSend = afterSend, sendWhenFull = sendWhenFull }
+core.setSlowPaths {
+  receive = receive, next = nextMessage, keepError = keepError, afterSend = afterSend,
+  sendWhenFull = sendWhenFull, flush = flush, close = close,
+}
 
 return {
   closeAtOnce = closeAtOnce, closeFlushed = closeFlushed, pair = pair, receiveNew = receiveNew,

@@ -64,8 +64,8 @@ function core.decode(encoding, bytes) end
 ---@return table metatable
 function core.class(name) end
 
---- The Lua functions that finish what sendMessage and receiveMessage begin in C.
----@param functions { receive: function, afterSend: function, sendWhenFull: function }
+--- The Lua functions that finish what methods of a channel begin in C, by their names there.
+---@param functions table<string, function>
 function core.setSlowPaths(functions) end
 
 ---@param options table encoding, codec, maxMessageSize, maxMessageItems, maxQueuedBytes

@@ -278,7 +278,6 @@ end
 --- Inside a shared worker: listens no more; the worker ends when its loop has nothing left.
 SharedWorker.stopCurrent = require("artel.current_worker").stopCurrent
 
-metatable.__close = function(self) self:close() end
 metatable.__tostring = function(self)
   return ("artel shared worker %s (%s)"):format(details[self].address,
     core.isOpen(self) and "connected" or "closed")

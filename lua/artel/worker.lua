@@ -146,7 +146,6 @@ function Worker:close(timeout)
   return self:getExitStatus()
 end
 
-metatable.__close = function(self) self:close() end
 metatable.__tostring = function(self)
   local transport, text = describe(self)
   return ("artel %s%s, %s"):format(nameOf(self), transport and ", " .. transport or "", text)

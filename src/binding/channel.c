@@ -30,7 +30,7 @@ void artel_require_channel_module(lua_State *L)
 }
 
 /* What a class does not have yet comes from lua/artel/channel.lua, read at first need: a
- * raw worker that only sends and receives never loads it. */
+ * raw worker that sends, receives, iterates and closes never loads it. */
 static int load_methods(lua_State *L)
 {
     lua_pushnil(L);
@@ -41,18 +41,7 @@ static int load_methods(lua_State *L)
     return 1;
 }
 
-/* The same for what a metatable has besides: these two stand in until the module, which
- * replaces them, is loaded. */
-static int load_and_close(lua_State *L)
-{
-    artel_require_channel_module(L);
-    lua_settop(L, 1);
-    lua_getfield(L, 1, "close");
-    lua_insert(L, 1);
-    lua_call(L, 1, 0);
-    return 0;
-}
-
+/* The same for __tostring: this stands in until the module replaces it. */
 static int load_and_show(lua_State *L)
 {
     artel_require_channel_module(L);
@@ -63,12 +52,48 @@ static int load_and_show(lua_State *L)
 
 static int channel_get_stream(lua_State *L);
 
+/* close(self) → true: flushes and closes; may be repeated */
+static int channel_close(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (artel_check_box(L, 1)->channel != NULL) {
+        struct artel_channel_box *box = artel_check_open_box(L, 1);
+        bool is_watched = lua_getiuservalue(L, 1, ARTEL_BOX_STATE) != LUA_TNIL;
+        lua_settop(L, 1);
+        if (is_watched || artel_channel_pending_len(box->channel) > 0) {
+            return artel_go_slow(L, "close");
+        }
+        artel_box_close_channel(box);
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static int after_close(lua_State *L, int status, lua_KContext unused)
+{
+    (void)L, (void)status, (void)unused;
+    return 0;
+}
+
+/* __close of every class: the close that it has. That may yield. */
+static int close_variable(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "close");
+    lua_insert(L, 1);
+    lua_callk(L, 1, 0, 0, after_close);
+    return 0;
+}
+
 /* Pushes the metatable of the class, made at first need. */
 static void push_class(lua_State *L, const char *name)
 {
     static const luaL_Reg METHODS[] = {{"sendMessage", artel_channel_send_message},
+                                       {"flush", artel_channel_flush_queue},
                                        {"receiveMessage", artel_channel_receive_message},
+                                       {"messages", artel_channel_messages},
                                        {"getStream", channel_get_stream},
+                                       {"close", channel_close},
                                        {NULL, NULL}};
     lua_rawgetp(L, LUA_REGISTRYINDEX, &CLASSES);
     if (lua_getfield(L, -1, name) == LUA_TTABLE) {
@@ -81,7 +106,7 @@ static void push_class(lua_State *L, const char *name)
     lua_setfield(L, -2, "__name");
     lua_pushcfunction(L, channel_gc);
     lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, load_and_close);
+    lua_pushcfunction(L, close_variable);
     lua_setfield(L, -2, "__close");
     lua_pushcfunction(L, load_and_show);
     lua_setfield(L, -2, "__tostring");
@@ -130,7 +155,7 @@ struct artel_channel_box *artel_check_box(lua_State *L, int index)
 {
     struct artel_channel_box *box = artel_to_box(L, index);
     if (box == NULL) {
-        luaL_typeerror(L, index, "artel channel");
+        luaL_argerror(L, index, "artel channel expected; is it called with a colon?");
     }
     if (!is_ours(box) && box->decoding == NULL) {
         artel_box_close(box); /* it is its maker's; here it only holds descriptors */

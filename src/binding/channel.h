@@ -99,9 +99,17 @@ void artel_box_close_channel(struct artel_channel_box *box);
 /* The same, and hands a process that still runs to the reaper. Repeatable. */
 void artel_box_close(struct artel_channel_box *box);
 
-/* The methods sendMessage(message) and receiveMessage(timeout?). */
+/* Methods: sendMessage, flush, receiveMessage and messages. */
 int artel_channel_send_message(lua_State *L);
+int artel_channel_flush_queue(lua_State *L);
 int artel_channel_receive_message(lua_State *L);
+int artel_channel_messages(lua_State *L);
+
+/*
+ * Calls the function of lua/artel/channel.lua that finishes what a method has begun, with
+ * the arguments that are on the stack. It may yield: the caller returns what this does.
+ */
+int artel_go_slow(lua_State *L, const char *name);
 
 /* Adds the class functions and the parts that lua/artel/channel.lua is made of. */
 void artel_channel_register(lua_State *L);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sendMessage and receiveMessage: the two calls that must be fast. */
+/* Sending and receiving as users call it: what must be fast, and what needs nothing of
+ * lua/artel/channel.lua as long as nothing is out of the ordinary. */
 #include "channel.h"
 
 #include "../core/error.h"
@@ -20,9 +21,7 @@ static int finish_slow(lua_State *L, int status, lua_KContext base)
     return lua_gettop(L) - (int)base;
 }
 
-/* Calls the Lua function that finishes the work, with the current arguments; it may
- * yield. */
-static int go_slow(lua_State *L, const char *name)
+int artel_go_slow(lua_State *L, const char *name)
 {
     int count = lua_gettop(L);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &SLOW_PATHS) != LUA_TTABLE) {
@@ -109,6 +108,15 @@ static int queue_message(lua_State *L, struct artel_channel_box *box, bool is_lo
                    : artel_box_queue(L, 1, ARTEL_FRAME_MESSAGE, 0, 2);
 }
 
+/* The arguments become channel, timeout; raises when that is no time-out. */
+static void check_timeout(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2)) {
+        luaL_argcheck(L, luaL_checknumber(L, 2) >= 0, 2, "seconds from 0 up expected");
+    }
+}
+
 /* sendMessage(self, message) → true | true, pending | nil, err */
 int artel_channel_send_message(lua_State *L)
 {
@@ -129,7 +137,7 @@ int artel_channel_send_message(lua_State *L)
         lua_pop(L, 1);
         if (full) { /* whether that is an error depends on who waits how */
             lua_settop(L, 2);
-            return go_slow(L, "sendWhenFull");
+            return artel_go_slow(L, "sendWhenFull");
         }
         return failure;
     }
@@ -139,25 +147,38 @@ int artel_channel_send_message(lua_State *L)
         return 1;
     }
     lua_settop(L, 1);
-    return go_slow(L, "afterSend");
+    return artel_go_slow(L, "afterSend");
 }
 
-/* receiveMessage(self, timeout?) → message | nil, err */
-int artel_channel_receive_message(lua_State *L)
+/* flush(self, timeout?) → true | nil, err */
+int artel_channel_flush_queue(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_usable_box(L, 1);
-    lua_settop(L, 2);
-    if (!lua_isnil(L, 2)) {
-        luaL_argcheck(L, luaL_checknumber(L, 2) >= 0, 2, "seconds from 0 up expected");
+    check_timeout(L);
+    box->held_ns = 0;
+    if (artel_channel_flush(box->channel) == 1) {
+        lua_pushboolean(L, true);
+        return 1;
     }
+    return artel_go_slow(L, "flush");
+}
+
+/*
+ * Takes the next message, and waits for it where the arguments (channel, timeout) and
+ * who else may be served meanwhile allow that. As artel_box_take(), or 0 when that is for
+ * Lua to go on with; then *found is what artel_channel_next() answered last.
+ */
+static int take_message(lua_State *L, struct artel_channel_box *box, int *found)
+{
     bool may_block = false;
+    *found = 0;
     while (!box->queued_in_lua) {
         struct artel_frame frame;
-        int found = artel_channel_next(box->channel, &frame);
-        if (found == 1 && frame.kind == ARTEL_FRAME_MESSAGE) {
+        *found = artel_channel_next(box->channel, &frame);
+        if (*found == 1 && frame.kind == ARTEL_FRAME_MESSAGE) {
             return artel_box_take(L, 1, &frame);
         }
-        if (found != 0 || !lua_isnil(L, 2) || box->waits_in_lua ||
+        if (*found != 0 || !lua_isnil(L, 2) || box->waits_in_lua ||
             artel_channel_pending_len(box->channel) > 0) {
             break;
         }
@@ -175,10 +196,58 @@ int artel_channel_receive_message(lua_State *L)
         }
         box = artel_check_open_box(L, 1); /* a hook or a finaliser may have closed it */
     }
-    return go_slow(L, "receive");
+    return 0;
 }
 
-/* setSlowPaths{ receive =, afterSend =, sendWhenFull = } */
+/* receiveMessage(self, timeout?) → message | nil, err */
+int artel_channel_receive_message(lua_State *L)
+{
+    struct artel_channel_box *box = artel_check_usable_box(L, 1);
+    check_timeout(L);
+    int found = 0;
+    int answers = take_message(L, box, &found);
+    return answers != 0 ? answers : artel_go_slow(L, "receive");
+}
+
+/* What messages() answers: () → message | nil at the end. */
+static int next_message(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushnil(L); /* no time-out */
+    if (artel_check_box(L, 1)->channel == NULL) {
+        return 1;
+    }
+    struct artel_channel_box *box = artel_check_usable_box(L, 1);
+    int found = 0;
+    int answers = take_message(L, box, &found);
+    if (answers == 1) {
+        return 1;
+    }
+    if (answers == 2) { /* one that cannot be decoded: its error must not get lost */
+        lua_replace(L, 2);
+        lua_settop(L, 2);
+        return artel_go_slow(L, "keepError");
+    }
+    bool is_end = found == ARTEL_E_EOF && !box->queued_in_lua &&
+                  artel_channel_pending_len(box->channel) == 0;
+    if (is_end && lua_getiuservalue(L, 1, ARTEL_BOX_STATE) == LUA_TNIL) {
+        return 1; /* nobody else is to be told */
+    }
+    lua_settop(L, 1);
+    return artel_go_slow(L, "next");
+}
+
+/* messages(self) → function */
+int artel_channel_messages(lua_State *L)
+{
+    artel_check_usable_box(L, 1);
+    lua_settop(L, 1);
+    lua_pushcclosure(L, next_message, 1);
+    return 1;
+}
+
+/* setSlowPaths{ name = function, ... }: for artel_go_slow() */
 static int set_slow_paths(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
