@@ -55,7 +55,7 @@ describe("artel.address", function()
     assert.matches("^spec/address_spec.lua:%d+: the address \"http://x\" begins with neither",
       raised(function() local _ = address.isLocal "http://x" end))
     assert.matches("has no port", raised(address.isUnix, "tcp://localhost"))
-    assert.matches("got a nil", raised(address.stripScheme))
+    assert.matches("got nil", raised(address.stripScheme))
     assert.matches("more than 107 bytes",
       raised(address.getSocketFile, "unix:///" .. ("x"):rep(107)))
     assert.equal(107, #address.getSocketFile("unix:///" .. ("x"):rep(106)))

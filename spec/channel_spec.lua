@@ -211,6 +211,26 @@ describe("a channel", function()
     end
   end)
 
+  it("tells what is missing in the object of a JSON frame", function()
+    local WRONG = {
+      ['{"_request_":1,"payload":5}'] = 'expected "body" beside "_request_" or "_response_", got',
+      ['{"_response_":1}'] = 'expected "body" beside "_request_" or "_response_", got',
+      ['{"_request_":"1","body":5}'] = "expected an id from 0 to 4294967295 in a frame's object",
+      ['{"_error_":4294967296}'] = "expected an id from 0 to 4294967295 in a frame's object",
+      ['{"_cancel_":null}'] = "expected an id from 0 to 4294967295 in a frame's object",
+      ['{"_stop_":"x"}'] = "expected a JSON text that may be sent here",
+    }
+    for text, expected in pairs(WRONG) do
+      local pair <close> = helper.pair "json"
+      core.sockets.putBytes(pair.left, text .. "\n")
+      pair.left:flush()
+      local message, err = pair.right:receiveMessage(TIMEOUT)
+      assert.is_nil(message)
+      assert.equal("protocol", err.kind)
+      assert.truthy(err.message:find(expected, 1, true), err.message)
+    end
+  end)
+
   it("queues at most so much for a peer that does not read", function()
     local left, right = core.pair { maxQueuedBytes = 200000 }
     local text, accepted = ("x"):rep(50000), 0
@@ -360,12 +380,16 @@ describe("a channel", function()
     helper.raisesHere("bad argument #2", function()
       left:registerRead(require "luv", "no function")
     end)
-    helper.raisesHere("called with a colon", function() left.flush() end)
-    helper.raisesHere("called with a colon", function() left.receiveRequest() end)
+    for _, name in ipairs { "flush", "close", "receiveRequest" } do
+      helper.raisesHere("is it called with a colon?", function() left[name]() end)
+    end
+    helper.raisesHere("bad argument #1 to 'sendMessage' (artel channel expected, got string; "
+      .. "is it called with a colon?)", function() left.sendMessage "text" end)
   end)
 
   it("raises for a channel factory that there is not, where it was called", function()
-    helper.raisesHere("channelFactory", function() artel.channelPair "xml" end)
+    helper.raisesHere('channelPair: expected "msgpack", "json" or',
+      function() artel.channelPair "xml" end)
     helper.raisesHere("no.such.codec", function()
       artel.channelPair { module = "no.such.codec" }
     end)

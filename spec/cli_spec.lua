@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local core = require "artel.core"
+local helper = require "spec.helper"
 local program = require "spec.program"
 local support = require "spec.shared.support"
 
@@ -75,6 +76,17 @@ describe("the command line", function()
       end
     end)
 
+    it("tells its version, that of the rockspec, and Lua's", function()
+      local version = helper.read(program.top .. "/rockspec/artel-scm-1.rockspec")
+        :match '\nversion = "([^"]+)"'
+      for _, arguments in ipairs { { "--version" }, { "host", "--version" } } do
+        local result = program.run { "artel", table.unpack(arguments) }
+        assert.same({ 0, "" }, { result.code, result.errors })
+        assert(program.matches(result.output, ("artel %s, Lua 5.4..."):format(version)),
+          result.output)
+      end
+    end)
+
     it("names the options that every command has", function()
       for _, name in ipairs { "start", "stop", "query", "send", "disable", "enable", "check" } do
         local text = program.run({ "artel", name, "--help" }).output
@@ -99,7 +111,8 @@ describe("the command line", function()
       { "takes no value", "send", "--request=yes", "unix:///x", "1" },
       { "argument is missing: ADDRESS", "query" },
       { 'argument too many: "y"', "query", "unix:///x", "y" },
-      { "argument is missing", "start", "unix:///x" },
+      { "argument is missing: MODULE\n", "start", "unix:///x" },
+      { "argument is missing: ADDRESS MODULE\n", "start" },
       { "begins with neither", "start", "/run/x", "worker" },
       { "begins with neither", "send", "x", "1" },
       { "is no JSON: no value", "send", "unix:///x", "nul" },

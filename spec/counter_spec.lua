@@ -41,10 +41,10 @@ describe("artel.WorkerCounter", function()
 
   it("says what is wrong with a table from a peer", function()
     for pattern, bad in pairs {
-      ["must be a table, got a string"] = "x",
-      ["the name of a counter must be a string, got a nil"] = {},
+      ["must be a table, got string"] = "x",
+      ["the name of a counter must be a string, got nil"] = {},
       ["the name of a counter must be a string, got an empty string"] = { name = "" },
-      ["the value of a counter must be a number or nil, got a s"] = { name = "a", value = "1" },
+      ["the value of a counter must be a number or nil, got string"] = { name = "a", value = "1" },
       ["the unit of a counter must be a string or nil"] = { name = "a", unit = 1 },
       ["the max of a counter must be a number or nil"] = { name = "a", max = {} },
     } do

@@ -144,7 +144,7 @@ describe("the kill switch", function()
         helper.raisesHere("an address is a string", function() factory[name](factory, { 1 }) end)
         helper.raisesHere("begins with neither", function() factory[name](factory, "/x.sock") end)
         helper.raisesHere('no key "one"', function() factory[name](factory, { one = address }) end)
-        helper.raisesHere("got a number", function()
+        helper.raisesHere("got number", function()
           factory[name](factory, function() return 5 end)
         end)
       end

@@ -122,7 +122,8 @@ describe("one outcome for each request, when its answer cannot be sent", functio
     { "an error whose text raises", [[error(setmetatable({ print },
       { __tostring = function() error "no" end }))]], "remote", "without a text" },
     { "an error that is nil", "error()", "remote", "nil" },
-    { "a response that is too large", "return ('x'):rep(3000)", "oversize", "more than 2000" },
+    { "a response that is too large", "return ('x'):rep(3000)", "oversize",
+      "the response is longer than the 2000 bytes" },
     { "a reason that is too large", "return nil, ('x'):rep(3000)", "remote", "xxx" },
     { "an error that is too large", "error(('x'):rep(3000))", "remote", "xxx" },
   }
@@ -150,7 +151,7 @@ describe("one outcome for each request, when its answer cannot be sent", functio
     local workers <close> = pool("return #request", 1, nil, { maxMessageSize = 2000 })
     local _, err = workers:request(("x"):rep(3000))
     assert.equal("oversize", err.kind)
-    assert.matches("3003 bytes, the limit is 2000", tostring(err))
+    assert.matches("the request has 3003 bytes; maxMessageSize allows 2000", tostring(err))
     _, err = workers:request { job = { print } }
     assert.equal("encode", err.kind)
     assert.matches("job%[1%]", tostring(err))

@@ -49,10 +49,28 @@ describe("a worker pool", function()
       'expected seconds from 0 up, got "1"')
   end)
 
+  it("refuses more workers than any machine has use for, before it starts one", function()
+    for _, count in ipairs { 1025, 1e8 // 1 | 0 } do
+      helper.raisesHere(("expected a number of workers from 1 to 1024, got %d"):format(count),
+        function() artel.createWorkerPoolWithExpression(ECHO, count) end)
+      helper.raisesHere(("option workers: expected a whole number from 1 to 1024, got %d")
+        :format(count), function()
+          artel.map(function(n) return n end, { 1 }, { workers = count })
+        end)
+    end
+  end)
+
+  it("refuses two numbers of workers that differ", function()
+    helper.raisesHere("expected 1 workers (the count) and 2 (option workers): give one of them",
+      function() artel.createWorkerPoolWithExpression(ECHO, 1, { workers = 2 }) end)
+    local workers <close> = pool(ECHO, 1, { workers = 1 })
+    assert.equal(1, #workers)
+  end)
+
   it("raises misuse where it is called, from the module's functions and a factory's", function()
     local factory = artel.WorkerFactory.new()
-    local noModule = "expected the name of a module or the path of a Lua file, got a nil"
-    local noExpression = "expected the text of a Lua expression, got a function"
+    local noModule = "expected the name of a module or the path of a Lua file, got nil"
+    local noExpression = "expected the text of a Lua expression, got function"
     helper.raisesHere("there is no option nonsense",
       function() artel.createWorkerPool("x", { nonsense = 1 }) end)
     helper.raisesHere("there is no option nonsense",
@@ -61,6 +79,11 @@ describe("a worker pool", function()
     helper.raisesHere(noModule, function() factory:createWorkerPool() end)
     helper.raisesHere(noExpression, function() artel.createWorkerPoolWithExpression(print) end)
     helper.raisesHere(noExpression, function() factory:createWorkerPoolWithExpression(print) end)
+    local workers <close> = pool(ECHO, 1)
+    for _, name in ipairs { "request", "map", "receiveMessage", "getStatus", "close" } do
+      helper.raisesHere("bad self (artel.WorkerPool expected, got nil; is it called with a colon?)",
+        function() workers[name]() end)
+    end
   end)
 
   it("answers requests, also many at once in coroutines #valgrind", function()

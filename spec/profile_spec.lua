@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
+local artel = require "artel"
 local BootstrapProfile = require "artel.profile"
 local core = require "artel.core"
+local helper = require "spec.helper"
 
 -- One good value for each plain parameter, and some that must be refused.
 local VALUES = {
@@ -106,9 +108,28 @@ describe("artel.BootstrapProfile", function()
         raised(function() profile[setter](profile, { x = values.good[1] }) end))
       assert.matches("expected a list",
         raised(function() profile[setter](profile, values.good[1]) end))
-      assert.matches("got a nil", raised(function() profile[adder](profile) end))
+      assert.matches("got nil", raised(function() profile[adder](profile) end))
     end)
   end
+
+  it("refuses methods that are called with a dot, as a factory does", function()
+    local function refuses(object, class, name, ...)
+      local arguments = table.pack(...)
+      helper.raisesHere(("bad self of '%s' (%s expected, got %s; is it called with a colon?)")
+        :format(name, class, type((...))), function()
+          object[name](table.unpack(arguments, 1, arguments.n))
+        end)
+    end
+    local factory = artel.WorkerFactory.new()
+    for _, name in ipairs { "createWorker", "createWorkerPool", "connectToSharedWorker",
+      "stopSharedWorker", "disableSharedWorker", "getBootstrapProfile" } do
+      refuses(factory, "artel.WorkerFactory", name, "module")
+    end
+    for _, name in ipairs { "setStopTimeout", "getStopTimeout", "addStage1Part",
+      "generateScript" } do
+      refuses(profile, "artel.BootstrapProfile", name, nil)
+    end
+  end)
 
   it("has the defaults that are documented", function()
     assert.equal(package.path, profile:getPackagePath())

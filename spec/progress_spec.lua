@@ -81,6 +81,24 @@ describe("the progress of a map", function()
     assert.matches("\r\27%[K3 done, %d+/s\r\nsum\t6\r\n$", result.output)
   end)
 
+  it("is written once for each state, also for the last", function()
+    local written = {}
+    local stderr = io.stderr
+    local _ <close> = setmetatable({}, { __close = function()
+      io.stderr = stderr -- luacheck: ignore 122
+    end })
+    -- luacheck: ignore 122 (what progress writes to is looked at)
+    io.stderr = { write = function(_, ...) written[#written + 1] = table.concat { ... } end }
+    local seen, unseen = Progress.new(3), Progress.new(3)
+    seen.isSilent, unseen.isSilent = false, false
+    seen:show(3)
+    seen:finish(3)
+    unseen:finish(3)
+    local text = table.concat(written)
+    assert.equal(2, select(2, text:gsub("3 of 3", "")))
+    assert.matches("^\r\27%[K3 of 3[^\n]+\n\r\27%[K3 of 3[^\n]+\n$", text)
+  end)
+
   it("is ended when a loop over imap is left", function()
     local result = onTerminal "imap"
     assert.matches("sum\t6\r\n.*\r\27%[K%d of 3 %(%d+ %%%), %d+/s, [^\r\n]+\r\n$", result.output)

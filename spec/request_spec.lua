@@ -279,6 +279,24 @@ describe("a request", function()
     assert.equal("last", worker:request("last", { timeout = TIMEOUT }))
   end)
 
+  it("that is too long is told apart from a response that is", function()
+    local worker <close> = helper.worker(
+      "{ onRequest = function(_, r) return #r == 3 and ('x'):rep(1000) or #r end }",
+      { maxMessageSize = 500 })
+    local WRONG = { [("x"):rep(600)] = "request", abc = "response" }
+    for request, name in pairs(WRONG) do
+      local response, err = worker:request(request, { timeout = TIMEOUT })
+      assert.is_nil(response)
+      assert.equal("oversize", err.kind)
+      assert.equal(("the %s is longer than the 500 bytes that maxMessageSize allows")
+        :format(name), err.message)
+    end
+    local sent, err = worker:sendMessage(("x"):rep(600))
+    assert.is_nil(sent)
+    assert.equal("the message is longer than the 500 bytes that maxMessageSize allows",
+      err.message)
+  end)
+
   it("is not cancelled where there is none", function()
     assert.is_false(artel.isCancelled())
     assert.is_false(helper.await(artel.isCancelled))

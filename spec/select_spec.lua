@@ -139,8 +139,18 @@ describe("artel.select", function()
   end)
 
   it("raises for what is no list of channels, where it was called", function()
-    for _, list in ipairs { {}, { 1 }, { io.stderr }, "channels" } do
-      helper.raisesHere("bad argument #1 to 'select'", function() artel.select(list) end)
+    local pair <close> = helper.pair()
+    local closed = artel.channelPair()
+    closed:close()
+    local WRONG = {
+      [{}] = "a list of channels expected", channels = "a list of channels expected",
+      [{ 1 }] = "entry 1: artel channel expected, got number",
+      [{ pair.left, io.stderr }] = "entry 2: artel channel expected, got userdata",
+      [{ closed }] = "entry 1: attempt to use a closed channel",
+    }
+    for list, expected in pairs(WRONG) do
+      helper.raisesHere(("bad argument #1 to 'select' (%s)"):format(expected),
+        function() artel.select(list) end)
     end
   end)
 end)

@@ -43,9 +43,9 @@ describe("artel.WorkerStatus", function()
 
   it("says what is wrong with a table from a peer", function()
     for pattern, bad in pairs {
-      ["a status must be a table, got a string"] = "x",
-      ["textStatus must be a string, got a number"] = { textStatus = 1 },
-      ["counters must be a list, got a string"] = { counters = "x" },
+      ["a status must be a table, got string"] = "x",
+      ["textStatus must be a string, got number"] = { textStatus = 1 },
+      ["counters must be a list, got string"] = { counters = "x" },
       ["counters must be a list$"] = { counters = { a = 1 } },
       ["the name of a counter .* %(at counters%[2%]%)"] = { counters = { { name = "a" }, {} } },
     } do

@@ -23,7 +23,7 @@ local LONGEST_PATH = 107
 ---@return string? reason a whole sentence
 function address.parse(text)
   if type(text) ~= "string" then
-    return nil, "an address is a string such as unix:///run/x.sock or tcp://127.0.0.1:4000, got a "
+    return nil, "an address is a string such as unix:///run/x.sock or tcp://127.0.0.1:4000, got "
       .. type(text)
   end
   local parsed, fault = core.parseAddress(text)

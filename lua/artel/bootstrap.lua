@@ -186,10 +186,7 @@ local function bootstrap(channel, plan, claim)
     return 1
   end
   if not implementation then
-    io.stderr:write(("artel worker: %s: %s\n"):format(report.step,
-      report.traceback or report.message))
-    core.queue(channel, frame.FAILED, 0, report)
-    channel:flush(plan.stopTimeout)
+    require("artel.error_frames").reportFailedStart(channel, plan, report)
     return 1
   end
   if implementation.run then return runRaw(channel, implementation) end

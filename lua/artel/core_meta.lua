@@ -199,9 +199,18 @@ function core.closeNow(channel) end
 ---@return boolean
 function core.isOpen(channel) end
 
---- Raises, where error() with that level would, unless it is a channel that may be used.
+--- Raises, where error() with that level would, unless it is a channel.
+---@param level integer
+function core.checkSelf(channel, level) end
+
+--- The same unless it is a channel that may be used.
 ---@param level integer
 function core.checkOpen(channel, level) end
+
+--- Why a value is no channel that may be used.
+---@param value any
+---@return string?
+function core.channelFault(value) end
 
 --- From now on it is closed for users, while it is being flushed.
 function core.setClosing(channel) end

@@ -21,7 +21,7 @@ local FIELDS = {
 
 local function describe(value)
   if value == "" then return "an empty string" end
-  return "a " .. type(value)
+  return type(value)
 end
 
 -- A number that there is: NaN and the infinities mean "not known" and "no limit". JSON has

@@ -57,6 +57,18 @@ function errorFrames.refuseUndecoded(channel, id, err)
   core.flush(channel)
 end
 
+--- Tells the master that the start has failed, and the log. A pool tells it to whoever asks it
+--- for anything; each of its workers saying the same, again and again, would tell less.
+---@param report { step: string, part: integer?, message: string, traceback: string? }
+function errorFrames.reportFailedStart(channel, plan, report)
+  if not plan.claims or plan.outputPath then
+    io.stderr:write(("artel worker: %s: %s\n"):format(report.step,
+      report.traceback or report.message))
+  end
+  core.queue(channel, frame.FAILED, 0, report)
+  pcall(channel.flush, channel, plan.stopTimeout)
+end
+
 -- ---- a peer's ----
 
 local function text(value) return type(value) == "string" and value or nil end

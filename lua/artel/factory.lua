@@ -8,6 +8,7 @@ local core = require "artel.core"
 local factoryCodec = require "artel.factory_codec"
 local hostPath = require "artel.host_path"
 local killSwitchMethods = require "artel.kill_switch_methods"
+local methods = require "artel.methods"
 local plan = require "artel.plan"
 local poolOptions = require "artel.pool_options"
 local pools = require "artel.pool"
@@ -151,5 +152,6 @@ end
 
 sharedFactory.extend(WorkerFactory)
 killSwitchMethods.extend(WorkerFactory)
+methods.guard(WorkerFactory, "profile", "artel.WorkerFactory", { new = true })
 
 return WorkerFactory

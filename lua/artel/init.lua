@@ -3,6 +3,7 @@
 
 local core = require "artel.core"
 local channelModule = require "artel.channel"
+local checks = require "artel.profile_checks"
 local factoryCodec = require "artel.factory_codec"
 local killSwitchMethods = require "artel.kill_switch_methods"
 local sharedFactory = require "artel.shared_factory"
@@ -41,12 +42,10 @@ end
 ---@return artel.Channel
 ---@return artel.Channel
 function artel.channelPair(channelFactory)
-  local ok, options = pcall(function()
-    local profile = artel.BootstrapProfile.new { channelFactory = channelFactory }
-    return factoryCodec.options(profile:getChannelFactory())
-  end)
-  -- Both raise texts, but where they were called from.
-  if not ok then error(tostring(options):gsub("^[^:]+%.lua:%d+: ", ""), 2) end
+  local wanted, reason = checks.accept(checks.channelFactory, channelFactory or "msgpack")
+  if not wanted then error("channelPair: " .. reason, 2) end
+  local ok, options = pcall(factoryCodec.options, wanted)
+  if not ok then error("channelPair: " .. tostring(options), 2) end
   return channelModule.pair(options)
 end
 

@@ -16,7 +16,8 @@ local function expressionFor(fn, context)
   if not names then return nil, "a function written in C cannot be handed to a worker" end
   for _, name in ipairs(names) do
     if name ~= "_ENV" then
-      return nil, ("upvalue `%s`: require it inside; make a number or string <const>"):format(name)
+      return nil, ("upvalue `%s`: require it inside; make a number or string <const>; hand any "
+        .. "other value over as options.context, the second argument"):format(name)
     end
   end
   local exported, reason = export.value(context)

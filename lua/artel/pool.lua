@@ -25,9 +25,18 @@ local ENGINE = {} -- the key of a pool's engine
 --- Not in a copy of the process that fork has made: there the workers are not its own.
 local function isOurs(engine) return engine.owner == core.system.processId() end
 
-local function engineOf(pool, level)
+--- Whatever the pool's state.
+local function anyEngineOf(pool, level)
   local engine = type(pool) == "table" and rawget(pool, ENGINE)
-  if not engine then error("bad argument #1 (a worker pool expected)", level + 1) end
+  if not engine then
+    error(("bad self (artel.WorkerPool expected, got %s; is it called with a colon?)")
+      :format(type(pool)), level + 1)
+  end
+  return engine
+end
+
+local function engineOf(pool, level)
+  local engine = anyEngineOf(pool, level + 1)
   if engine.closing then error("attempt to use a closed pool", level + 1) end
   if not isOurs(engine) then
     error("attempt to use a pool that was made before fork: it is the parent's", level + 1)
@@ -252,8 +261,8 @@ end
 ---@param timeout? number seconds; the profile's stop time-out by default
 ---@return true
 function WorkerPool:close(timeout)
+  local engine = anyEngineOf(self, 2)
   waiting.checkTimeout(timeout, "close", 1, 2)
-  local engine = rawget(self, ENGINE)
   if engine.closing or not isOurs(engine) then return true end
   local mode = waiting.check(2)
   local deadline = core.now() + (timeout or engine.stopTimeout)
@@ -308,7 +317,7 @@ local function encoderFor(options)
     if not bytes then return nil, core.newError { kind = "encode", message = reason } end
     if #bytes > limit then
       return nil, core.newError { kind = "oversize",
-        message = ("the request has %d bytes, the limit is %d"):format(#bytes, limit) }
+        message = ("the request has %d bytes; maxMessageSize allows %d"):format(#bytes, limit) }
     end
     return bytes
   end

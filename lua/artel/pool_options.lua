@@ -5,7 +5,12 @@ local core = require "artel.core"
 
 local poolOptions = {}
 
+-- Each worker takes a process and, of its master, descriptors and memory. A larger number is a
+-- slip, and would end the whole machine before anything could be said about it.
+local WORKERS_MAX = 1024
+
 local function isCount(value) return math.type(value) == "integer" and value >= 1 end
+local function isWorkers(value) return isCount(value) and value <= WORKERS_MAX end
 local function isAmount(value) return math.type(value) == "integer" and value >= 0 end
 local function isSeconds(value) return type(value) == "number" and value >= 0 end
 local function isBoolean(value) return type(value) == "boolean" end
@@ -13,7 +18,7 @@ local function isFunction(value) return type(value) == "function" end
 local function isTable(value) return type(value) == "table" end
 
 local POOL = {
-  workers = { isCount, "a whole number from 1 up" },
+  workers = { isWorkers, ("a whole number from 1 to %d"):format(WORKERS_MAX) },
   maxQueue = { isAmount, "a whole number from 0 up", 65536 },
   maxQueueBytes = { isAmount, "bytes from 0 up", 256 << 20 },
   queueTimeout = { isSeconds, "seconds from 0 up" },
@@ -53,7 +58,7 @@ end
 local function check(given, ...)
   if given == nil then return {} end
   if type(given) ~= "table" then
-    return nil, ("expected a table of options, got a %s"):format(type(given))
+    return nil, ("expected a table of options, got %s"):format(type(given))
   end
   local options = {}
   for name, value in pairs(given) do
@@ -108,8 +113,13 @@ function poolOptions.pool(count, given)
   local options, reason = check(given, POOL)
   if not options then return nil, reason end
   if count ~= nil then
-    if not isCount(count) then
-      return nil, ("expected a whole number of workers from 1 up, got %s"):format(describe(count))
+    if not isWorkers(count) then
+      return nil, ("expected a number of workers from 1 to %d, got %s"):format(WORKERS_MAX,
+        describe(count))
+    end
+    if options.workers and options.workers ~= count then
+      return nil, ("expected %d workers (the count) and %d (option workers): give one of them")
+        :format(count, options.workers)
     end
     options.workers = count
   end

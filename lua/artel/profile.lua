@@ -4,6 +4,7 @@
 
 local checks = require "artel.profile_checks"
 local export = require "artel.export"
+local methods = require "artel.methods"
 local parameters = require "artel.profile_parameters"
 local scripts = require "artel.profile_scripts"
 
@@ -165,7 +166,7 @@ scripts.extend(BootstrapProfile, addMethod, addOption)
 ---@return string? reason
 function BootstrapProfile.fromOptions(given)
   if given ~= nil and type(given) ~= "table" then
-    return nil, "expected a table of options, got a " .. type(given)
+    return nil, "expected a table of options, got " .. type(given)
   end
   local profile = setmetatable({
     values = { hostArguments = {}, stage1Parts = {}, scriptsToRequire = {}, stage2Parts = {},
@@ -208,5 +209,8 @@ function BootstrapProfile.exportValue(value)
   if not text then error("exportValue: " .. reason, 2) end
   return text
 end
+
+methods.guard(BootstrapProfile, "values", "artel.BootstrapProfile",
+  { new = true, fromOptions = true, exportValue = true })
 
 return BootstrapProfile

@@ -12,7 +12,7 @@ local MIN_RING_SIZE, MAX_RING_SIZE = 4096, 1 << 30
 
 -- What a message calls a value that was not expected. Strings may be secrets.
 local function describe(value)
-  return type(value) == "number" and tostring(value) or "a " .. type(value)
+  return type(value) == "number" and tostring(value) or type(value)
 end
 
 --- Checks one value.

@@ -36,22 +36,24 @@ function Progress:line(done, seconds)
     self.total > 0 and 100 * done // self.total or 100, rate, left)
 end
 
-local function write(self, done, ending)
-  io.stderr:write("\r\27[K", self:line(done, core.now() - self.began), ending)
+local function write(self, done)
+  self.shown = done
+  io.stderr:write("\r\27[K", self:line(done, core.now() - self.began))
 end
 
 ---@param done integer
 function Progress:show(done)
   if self.isSilent or core.now() - self.shownAt < INTERVAL then return end
   self.shownAt = core.now()
-  write(self, done, "")
+  write(self, done)
 end
 
 ---@param done integer
 function Progress:finish(done)
   if self.isSilent or self.isFinished then return end
   self.isFinished = true
-  write(self, done, "\n")
+  if self.shown ~= done then write(self, done) end
+  io.stderr:write("\n")
 end
 
 return Progress

@@ -21,7 +21,7 @@ local function checkEnd(value, position)
   if value == nil or value == none then return nil end
   if not isNumber(value) or value == -none then
     error(("Range.new: argument %d: expected a number or nil, got %s"):format(position,
-      type(value) == "number" and tostring(value) or "a " .. type(value)), 3)
+      type(value) == "number" and tostring(value) or type(value)), 3)
   end
   return value
 end
@@ -56,7 +56,7 @@ end
 ---@return string? message
 function Range.fromString(text)
   if type(text) ~= "string" then
-    error("Range.fromString: expected a string, got a " .. type(text), 2)
+    error("Range.fromString: expected a string, got " .. type(text), 2)
   end
   local function bad(what)
     return nil, ("bad range %q: %s"):format(text, what)

@@ -83,9 +83,8 @@ local function callHandler(run, name, ...)
 end
 
 local function reportFailure(run, step, failure)
-  core.queue(run.channel, frame.FAILED, 0,
+  errorFrames.reportFailedStart(run.channel, run.plan,
     { step = step, message = failure.message, traceback = failure.traceback })
-  pcall(run.channel.flush, run.channel, run.plan.stopTimeout)
   return 1
 end
 

@@ -59,10 +59,8 @@ local function check(channels, timeout)
     error("bad argument #1 to 'select' (a list of channels expected)", 3)
   end
   for i, channel in ipairs(channels) do
-    local ok, reason = pcall(core.checkOpen, channel, 0)
-    if not ok then
-      error(("bad argument #1 to 'select' (entry %d: %s)"):format(i, reason), 3)
-    end
+    local fault = core.channelFault(channel)
+    if fault then error(("bad argument #1 to 'select' (entry %d: %s)"):format(i, fault), 3) end
   end
   if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
     error("bad argument #2 to 'select' (seconds from 0 up expected)", 3)

@@ -22,10 +22,10 @@ end
 ---@return artel.WorkerStatus
 function WorkerStatus.new(textStatus, counters)
   if textStatus ~= nil and type(textStatus) ~= "string" then
-    error("WorkerStatus.new: the text must be a string or nil, got a " .. type(textStatus), 2)
+    error("WorkerStatus.new: the text must be a string or nil, got " .. type(textStatus), 2)
   end
   if counters ~= nil and type(counters) ~= "table" then
-    error("WorkerStatus.new: the counters must be a list, got a " .. type(counters), 2)
+    error("WorkerStatus.new: the counters must be a list, got " .. type(counters), 2)
   end
   local list = {}
   for index, counter in ipairs(counters or {}) do
@@ -59,7 +59,7 @@ end
 -- A list, also one that came as an object without members, which other languages make of it.
 local function readCounters(value)
   if value == nil or value == core.null then return {} end
-  if type(value) ~= "table" then return nil, "counters must be a list, got a " .. type(value) end
+  if type(value) ~= "table" then return nil, "counters must be a list, got " .. type(value) end
   local counters = {}
   for index = 1, #value do
     local counter, message = WorkerCounter.fromTable(value[index])
@@ -78,11 +78,11 @@ end
 ---@return artel.WorkerStatus? status
 ---@return string? message
 function WorkerStatus.fromTable(t)
-  if type(t) ~= "table" then return nil, "a status must be a table, got a " .. type(t) end
+  if type(t) ~= "table" then return nil, "a status must be a table, got " .. type(t) end
   local textStatus = t.textStatus
   if textStatus == core.null then textStatus = nil end
   if textStatus ~= nil and type(textStatus) ~= "string" then
-    return nil, "textStatus must be a string, got a " .. type(textStatus)
+    return nil, "textStatus must be a string, got " .. type(textStatus)
   end
   local counters, message = readCounters(t.counters)
   if not counters then return nil, message end

@@ -24,6 +24,19 @@ local function nameOf(worker)
   return ("worker %d (%s)"):format(core.processId(worker), details[worker].label)
 end
 
+-- What a failed start has run into, and where that can be changed.
+local LIMITS = {
+  EMFILE = "the limit of descriptors of this process, ulimit -n",
+  ENFILE = "the system's limit of descriptors, fs.file-max",
+  EAGAIN = "the limit of this user's processes, ulimit -u, or of the cgroup's, pids.max",
+}
+
+local function withLimit(err)
+  local limit = LIMITS[err.errno]
+  if limit then err.message = ("%s (%s)"):format(err.message, limit) end
+  return err
+end
+
 --- Starts a worker. `plan` is what the host is told to do (lua/artel/plan.lua).
 ---@param options table as core.startWorker, plus label and stopTimeout
 ---@return artel.Worker?
@@ -32,7 +45,7 @@ local function start(options)
   core.reap()
   core.allowStopTimeout(options.stopTimeout)
   local worker, err = core.startWorker(options)
-  if not worker then return nil, err end
+  if not worker then return nil, withLimit(err) end
   details[worker] = { label = options.label, stopTimeout = options.stopTimeout }
   processEnd.attach(worker, nameOf(worker))
   if core.pending(worker) > 0 then -- a profile longer than the system takes at once
@@ -42,15 +55,22 @@ local function start(options)
 end
 
 ---@return integer
-function Worker:getProcessId() return core.processId(self) end
+function Worker:getProcessId()
+  core.checkSelf(self, 2)
+  return core.processId(self)
+end
 
 ---@return boolean
-function Worker:isRunning() return core.processState(self) == "running" end
+function Worker:isRunning()
+  core.checkSelf(self, 2)
+  return core.processState(self) == "running"
+end
 
 --- How the process ended: its exit code, or nil and the name of the signal.
 ---@return integer? code nil while it runs, and after a signal
 ---@return string? signal
 function Worker:getExitStatus()
+  core.checkSelf(self, 2)
   local fields = processEnd.describe(self)
   if fields then return fields.exitCode, fields.signal end
 end
@@ -65,6 +85,7 @@ end
 --- How the worker is, as its master sees it; nothing is asked of the worker.
 ---@return artel.WorkerStatus
 function Worker:getStatus()
+  core.checkSelf(self, 2)
   local transport, text = describe(self)
   return WorkerStatus.new(transport and ("%s, %s"):format(transport, text) or text, {
     WorkerCounter.new("shared_memory", transport == "shared-memory" and 1 or 0, nil, 0, 1),
@@ -134,6 +155,7 @@ end
 ---@return integer? code
 ---@return string? signal
 function Worker:close(timeout)
+  core.checkSelf(self, 2)
   waiting.checkTimeout(timeout, "close", 1, 2)
   local wasOpen = core.isOpen(self)
   if not wasOpen and core.processState(self) ~= "running" then return self:getExitStatus() end

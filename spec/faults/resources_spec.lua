@@ -35,7 +35,7 @@ describe("a master", function()
         repeat
           workers[#workers + 1], err = artel.createWorkerWithExpression(ECHO)
         until err
-        print(#workers > 1, err.kind, err.errno)
+        print(#workers > 1, err.kind, err.errno, err.message:match "%((.*)%)$")
         for _ = 1, 2 do table.remove(workers):close() end
         local worker = assert(artel.createWorkerWithExpression(ECHO))
         worker:sendMessage "again"
@@ -43,7 +43,8 @@ describe("a master", function()
         worker:close()
         for _, other in ipairs(workers) do other:close() end
       ]=])
-      assert.equal("true\tspawn\tEMFILE\nagain\n", result.output, result.errors)
+      assert.equal("true\tspawn\tEMFILE\tthe limit of descriptors of this process, ulimit -n\n"
+        .. "again\n", result.output, result.errors)
     end)
   end
 end)

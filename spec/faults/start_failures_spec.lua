@@ -61,6 +61,24 @@ describe("a worker that cannot start", function()
     end)
   end
 
+  it("says why on standard error once, and nothing there when a pool has started it", function()
+    local alone = helper.script [[
+      local artel = require "artel"
+      local worker <close> = assert(artel.createWorker "no.such.module")
+      print(select(2, worker:receiveMessage()).kind)]]
+    assert.equal("bootstrap\n", alone.output, alone.errors)
+    assert.equal(1, select(2, alone.errors:gsub("artel worker: construct: ", "")))
+    local pooled = helper.script [[
+      local artel = require "artel"
+      local pool <close> = artel.createWorkerPool("no.such.module", 4)
+      for _ = 1, 8 do print(select(2, pool:receiveMessage()).kind) end
+      print(select(2, pool:request(1)))]]
+    local deaths = ("bootstrap\n"):rep(8)
+    assert.equal(deaths, pooled.output:sub(1, #deaths))
+    assert.matches("^bootstrap: .*module 'no.such.module' not found", pooled.output, #deaths + 1)
+    assert.equal("", pooled.errors)
+  end)
+
   it("since its module does not exist names the module and where it was looked for", function()
     local worker <close> = assert(artel.WorkerFactory.new { outputPath = "/dev/null" }
       :createWorker "no.such.module")

@@ -155,7 +155,10 @@ struct artel_channel_box *artel_check_box(lua_State *L, int index)
 {
     struct artel_channel_box *box = artel_to_box(L, index);
     if (box == NULL) {
-        luaL_argerror(L, index, "artel channel expected; is it called with a colon?");
+        const char *message = lua_pushfstring(
+            L, "artel channel expected, got %s; is it called with a colon?",
+            luaL_typename(L, index));
+        luaL_argerror(L, index, message);
     }
     if (!is_ours(box) && box->decoding == NULL) {
         artel_box_close(box); /* it is its maker's; here it only holds descriptors */

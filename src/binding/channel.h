@@ -84,8 +84,10 @@ ssize_t artel_box_fill(struct artel_channel_box *box, bool block);
 int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uint32_t id,
                     int index);
 
-/* Pushes nil and the error object for a frame that could not be queued; answers 2. */
-int artel_push_send_failure(lua_State *L, int status, const char *reason);
+/* Pushes nil and the error object for a frame of the box that could not be queued;
+ * answers 2. */
+int artel_push_send_failure(lua_State *L, const struct artel_channel_box *box,
+                            enum artel_frame_kind kind, int status, const char *reason);
 
 /*
  * Decodes the body of the frame that artel_channel_next() gave, and consumes it. 1 with

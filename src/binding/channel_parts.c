@@ -164,22 +164,51 @@ static int close_now(lua_State *L)
     return 0;
 }
 
-/* checkOpen(channel, level): raises, where error() with that level would, unless it is a
- * channel that may be used */
-static int check_open(lua_State *L)
+/* Raises what is on top of the stack, as error() with that level would. */
+static int raise_at(lua_State *L, int level)
+{
+    luaL_where(L, level);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+/* checkSelf(channel, level): raises, where error() with that level would, unless it is a
+ * channel */
+static int check_self(lua_State *L)
 {
     int level = (int)luaL_checkinteger(L, 2);
-    const char *fault = "bad self (artel channel expected; is it called with a colon?)";
     if (artel_to_box(L, 1) != NULL) {
-        fault = artel_box_fault(artel_check_box(L, 1));
+        artel_check_box(L, 1);
+        return 0;
     }
+    lua_pushfstring(
+        L, "bad self (artel channel expected, got %s; is it called with a colon?)",
+        luaL_typename(L, 1));
+    return raise_at(L, level);
+}
+
+/* checkOpen(channel, level): the same unless it is a channel that may be used */
+static int check_open(lua_State *L)
+{
+    check_self(L);
+    const char *fault = artel_box_fault(lua_touserdata(L, 1));
     if (fault == NULL) {
         return 0;
     }
-    luaL_where(L, level);
     lua_pushstring(L, fault);
-    lua_concat(L, 2);
-    return lua_error(L);
+    return raise_at(L, (int)lua_tointeger(L, 2));
+}
+
+/* channelFault(value) → why it is no channel that may be used, or nil */
+static int channel_fault(lua_State *L)
+{
+    if (artel_to_box(L, 1) == NULL) {
+        lua_pushfstring(L, "artel channel expected, got %s", luaL_typename(L, 1));
+    } else {
+        lua_pushstring(L, artel_box_fault(artel_check_box(L, 1)));
+    }
+    return 1;
 }
 
 /* setClosing(channel): from now on it is closed for users, while it is being flushed */
@@ -273,7 +302,9 @@ void artel_channel_parts_register(lua_State *L)
                                          {"closeNow", close_now},
                                          {"stream", stream},
                                          {"isOpen", is_open},
+                                         {"checkSelf", check_self},
                                          {"checkOpen", check_open},
+                                         {"channelFault", channel_fault},
                                          {"setClosing", set_closing},
                                          {"state", state},
                                          {"setState", set_state},

@@ -37,9 +37,8 @@ static int queue_body(lua_State *L)
         status = artel_channel_frame_end(box->channel);
     }
     if (status < 0) {
-        return artel_push_failure(L,
-                                  status == ARTEL_E_OVERSIZE ? "oversize" : "overloaded",
-                                  status, "%s", artel_error_text(status));
+        return artel_push_send_failure(L, box, ARTEL_FRAME_REQUEST, status,
+                                       artel_error_text(status));
     }
     if (box->claims != NULL) {
         artel_claims_queue(box->claims, id);

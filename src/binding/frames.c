@@ -70,12 +70,20 @@ static const struct artel_codec_limits *limits_for(const struct artel_channel_bo
     return kind == ARTEL_FRAME_PROFILE ? &ARTEL_CODEC_DEFAULT_LIMITS : &box->limits;
 }
 
-int artel_push_send_failure(lua_State *L, int status, const char *reason)
+int artel_push_send_failure(lua_State *L, const struct artel_channel_box *box,
+                            enum artel_frame_kind kind, int status, const char *reason)
 {
-    const char *kind = status == ARTEL_E_OVERSIZE     ? "oversize"
-                       : status == ARTEL_E_OVERLOADED ? "overloaded"
-                                                      : "encode";
-    return artel_push_failure(L, kind, status, "%s", reason);
+    static const char *const NAMES[] = {"message", "request", "response", "error"};
+    if (status == ARTEL_E_OVERSIZE && kind <= ARTEL_FRAME_ERROR) {
+        return artel_push_failure(
+            L, "oversize", status,
+            "the %s is longer than the %I bytes that maxMessageSize allows", NAMES[kind],
+            (LUAI_UACINT)box->limits.max_len);
+    }
+    const char *error_kind = status == ARTEL_E_OVERSIZE     ? "oversize"
+                             : status == ARTEL_E_OVERLOADED ? "overloaded"
+                                                            : "encode";
+    return artel_push_failure(L, error_kind, status, "%s", reason);
 }
 
 int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uint32_t id,
@@ -105,7 +113,7 @@ int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uin
         return 0;
     }
     return artel_push_send_failure(
-        L, status, explained ? lua_tostring(L, -1) : artel_error_text(status));
+        L, box, kind, status, explained ? lua_tostring(L, -1) : artel_error_text(status));
 }
 
 /* decode(bytes) of a custom codec, whose function is on top. The frame is gone before:

@@ -81,7 +81,9 @@ static int lend_string(lua_State *L, struct artel_channel_box *box, int index)
     if (status == 0) {
         status = artel_channel_frame_end_lent(box->channel, bytes, len);
     }
-    return status == 0 ? 0 : artel_push_send_failure(L, status, artel_error_text(status));
+    return status == 0 ? 0
+                       : artel_push_send_failure(L, box, ARTEL_FRAME_MESSAGE, status,
+                                                 artel_error_text(status));
 }
 
 /*

@@ -258,9 +258,12 @@ static int look_for_frame(struct artel_channel *channel)
         return 1;
     }
     if (status == ARTEL_E_PROTOCOL) {
-        describe_fault(channel, channel->reader.encoding == ARTEL_JSON
-                                    ? "expected a JSON text that may be sent here"
-                                    : "expected a msgpack frame that may be sent here");
+        const char *expected = channel->reader.encoding == ARTEL_JSON
+                                   ? "expected a JSON text that may be sent here"
+                                   : "expected a msgpack frame that may be sent here";
+        describe_fault(channel, channel->reader.expected != NULL
+                                    ? channel->reader.expected
+                                    : expected);
     }
     if (status == 0 && channel->reader.encoding == ARTEL_JSON &&
         artel_json_scan_is_blank(&channel->reader.scan)) {

@@ -90,42 +90,51 @@ static void set_body(struct artel_frame *frame, struct artel_json_slice body)
     frame->body_len = body.len;
 }
 
-/* Turns the reserved keys of an object into kind, id and body. */
-static bool open_envelope(const struct artel_json_envelope *envelope,
-                          struct artel_frame *frame)
+static const char WANTS_ID[] = "expected an id from 0 to 4294967295 in a frame's object";
+static const char WANTS_BODY[] =
+    "expected \"body\" beside \"_request_\" or \"_response_\"";
+
+/* Turns the reserved keys of an object into kind, id and body. NULL, or what should have
+ * come. */
+static const char *open_envelope(const struct artel_json_envelope *envelope,
+                                 struct artel_frame *frame)
 {
     if (envelope->stop.data !=
         NULL) { /* an older client may send a query along: stop wins */
         frame->kind = ARTEL_FRAME_STOP;
         set_body(frame, envelope->stop);
-        return true;
+        return NULL;
     }
     if (envelope->query.data != NULL) {
         frame->kind = ARTEL_FRAME_QUERY;
         set_body(frame, envelope->query);
-        return true;
+        return NULL;
     }
     if (envelope->status.data != NULL) {
         frame->kind = ARTEL_FRAME_STATUS;
         set_body(frame, envelope->status);
-        return true;
+        return NULL;
     }
     if (envelope->error.data != NULL) { /* the whole object is the body */
         frame->kind = ARTEL_FRAME_ERROR;
-        return parse_id(envelope->error, &frame->id);
+        return parse_id(envelope->error, &frame->id) ? NULL : WANTS_ID;
     }
     if (envelope->cancel.data != NULL) {
         frame->kind = ARTEL_FRAME_CANCEL;
         set_body(frame, (struct artel_json_slice){NULL, 0});
-        return parse_id(envelope->cancel, &frame->id);
+        return parse_id(envelope->cancel, &frame->id) ? NULL : WANTS_ID;
     }
     set_body(frame, envelope->body);
+    struct artel_json_slice id = envelope->response;
+    frame->kind = ARTEL_FRAME_RESPONSE;
     if (envelope->request.data != NULL) {
         frame->kind = ARTEL_FRAME_REQUEST;
-        return envelope->body.data != NULL && parse_id(envelope->request, &frame->id);
+        id = envelope->request;
     }
-    frame->kind = ARTEL_FRAME_RESPONSE;
-    return envelope->body.data != NULL && parse_id(envelope->response, &frame->id);
+    if (!parse_id(id, &frame->id)) {
+        return WANTS_ID;
+    }
+    return envelope->body.data != NULL ? NULL : WANTS_BODY;
 }
 
 /* How many bytes of white space stand before a JSON text. */
@@ -172,8 +181,10 @@ static int next_json(struct artel_frame_reader *reader, const uint8_t *data, siz
     frame->body_len = text_len - blank;
     frame->total_len = text_len;
     struct artel_json_envelope envelope;
-    if (artel_json_envelope_find(frame->body, frame->body_len, &envelope) &&
-        !open_envelope(&envelope, frame)) {
+    if (artel_json_envelope_find(frame->body, frame->body_len, &envelope)) {
+        reader->expected = open_envelope(&envelope, frame);
+    }
+    if (reader->expected != NULL) {
         return fail(reader, ARTEL_E_PROTOCOL);
     }
     if (!(reader->accepts & ARTEL_FRAME_BIT(frame->kind))) {

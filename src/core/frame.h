@@ -49,9 +49,11 @@ void artel_frame_put_header(uint8_t header[ARTEL_FRAME_HEADER_LEN], uint32_t bod
 
 struct artel_frame_reader {
     enum artel_encoding encoding;
-    size_t max_len;   /* longest body accepted, bytes */
-    uint32_t accepts; /* set of kinds that may come in this direction */
-    int failed;       /* 0, or the code that every later call answers */
+    size_t max_len;       /* longest body accepted, bytes */
+    uint32_t accepts;     /* set of kinds that may come in this direction */
+    int failed;           /* 0, or the code that every later call answers */
+    const char *expected; /* when failed is ARTEL_E_PROTOCOL: what should have come, if
+                             more can be told than that it is no frame; else NULL */
     struct artel_json_scan
         scan;       /* JSON only: how far the unfinished text was looked at */
     size_t scanned; /* JSON only: bytes of the input already given to scan */

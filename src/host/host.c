@@ -41,13 +41,21 @@ static const char *field_string(lua_State *L, const char *name)
     return text;
 }
 
+static bool has_field(lua_State *L, const char *name)
+{
+    bool has = lua_getfield(L, PLAN, name) != LUA_TNIL;
+    lua_pop(L, 1);
+    return has;
+}
+
 /* Reports a failed step to the master; answers the exit code. Also to standard error, for
- * a master that has gone; that of a daemon is still its starter's, which gets the report.
+ * a master that has gone. Not so a daemon, whose standard error still is its starter's,
+ * which gets the report; nor one of a pool, which tells it once for all its workers.
  */
 static int fail(lua_State *L, const char *step, int status, const char *sentence)
 {
     bool has_master = !lua_isnil(L, CHANNEL);
-    if (!has_master || field_string(L, "address") == NULL) {
+    if (!has_master || !(has_field(L, "address") || has_field(L, "claims"))) {
         fprintf(stderr, "artel worker: %s: %s\n", step, sentence);
     }
     if (!has_master) {
@@ -115,10 +123,7 @@ static int read_plan(lua_State *L)
 /* The claim words of a pool's worker. 0, or the exit code after a report. */
 static int open_claims(lua_State *L, int memory_fd)
 {
-    lua_getfield(L, PLAN, "claims");
-    bool wanted = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    if (!wanted) {
+    if (!has_field(L, "claims")) {
         return 0;
     }
     int status = artel_claims_map(&artel_check_open_box(L, CHANNEL)->claims, memory_fd);

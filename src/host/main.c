@@ -5,12 +5,15 @@
 #include "detach.h"
 #include "host.h"
 
+#include <lua.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2 /* docs/api.md, "Command line" */
+
+#define VERSION "scm-1" /* as in the rockspec */
 
 static const char USAGE[] =
     "usage: artel host [--bootstrap FILE]\n"
@@ -24,7 +27,14 @@ static const char USAGE[] =
     "                     has written; for service managers\n"
     "  --detach           leave the process that has started it; masters start shared\n"
     "                     workers so\n"
-    "  -h, --help         show this text\n";
+    "  -h, --help         show this text\n"
+    "      --version      show the version\n";
+
+static int show_version(void)
+{
+    puts("artel " VERSION ", " LUA_RELEASE);
+    return 0;
+}
 
 static int usage_error(const char *what, const char *which)
 {
@@ -40,6 +50,9 @@ static int host(int argc, char **argv)
         if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
             fputs(USAGE, stdout);
             return 0;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            return show_version();
         }
         if (strcmp(argv[i], "--detach") == 0) {
             detach = true;
@@ -65,6 +78,9 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "host") == 0) {
         return host(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        return show_version();
     }
     return artel_host_cli(argc - 1, argv + 1);
 }

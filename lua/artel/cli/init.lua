@@ -24,7 +24,8 @@ local function help()
   for _, command in ipairs(COMMANDS) do
     lines[#lines + 1] = ("  %-9s %s"):format(command[1], command[3])
   end
-  lines[#lines + 1] = "\nartel COMMAND --help tells more. Exit codes: 0; 1 an error; 2 wrong usage."
+  lines[#lines + 1] = "\nartel COMMAND --help tells more, artel --version the version."
+  lines[#lines + 1] = "Exit codes: 0; 1 an error; 2 wrong usage."
   return table.concat(lines, "\n") .. "\n"
 end
 

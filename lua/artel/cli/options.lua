@@ -72,7 +72,9 @@ end
 
 local function countOperands(command, operands)
   if #operands < command.least then
-    return ("an argument is missing: %s"):format(command.operands)
+    local names = {}
+    for name in command.operands:gmatch "%S+" do names[#names + 1] = name end
+    return ("an argument is missing: %s"):format(table.concat(names, " ", #operands + 1))
   elseif #operands > command.most then
     return ("an argument too many: %q"):format(operands[command.most + 1])
   end
