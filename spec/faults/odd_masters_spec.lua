@@ -59,6 +59,19 @@ describe("a master in an odd environment", function()
     assert.matches("hello\n", result.output)
   end)
 
+  it("that has closed one of them may run luv's loop, which aborts with one there", function()
+    for _, closed in ipairs { "<&-", ">&-", "2>&-", "<&- >&- 2>&-" } do
+      local result = through(("exec %s; exec"):format(closed), [[
+        local artel = require "artel"
+        local worker <close> = artel.createWorkerWithExpression(
+          "{ onRequest = function(_, request) return request end }")
+        local task = artel.async(function() return worker:request(7) end)
+        os.exit(task:await(), true) -- closes the loop
+      ]])
+      assert.same({ 7, 0 }, { result.code, result.signal }, closed)
+    end
+  end)
+
   it("without /proc has dedicated workers and pools", function()
     local result = through("exec unshare -m sh -c 'mount -t tmpfs none /proc || exit 77; exec", [[
       local artel = require "artel"

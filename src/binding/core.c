@@ -2,6 +2,7 @@
 /* The module artel.core: what C gives to the Lua modules. Not for users. */
 #include "core.h"
 
+#include "../core/fd.h"
 #include "address.h"
 #include "channel.h"
 #include "codec.h"
@@ -17,6 +18,7 @@
 
 int luaopen_artel_core(lua_State *L)
 {
+    artel_fd_fill_standard();
     lua_newtable(L);
     artel_error_register(L);
     artel_codec_register(L);

@@ -79,3 +79,17 @@ int artel_fd_leave_standard(int *fd)
     *fd = moved;
     return 0;
 }
+
+void artel_fd_fill_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            continue;
+        }
+        int opened = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        if (opened != fd) { /* it failed, or another thread was quicker */
+            artel_fd_close(&opened);
+            return;
+        }
+    }
+}

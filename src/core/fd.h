@@ -26,4 +26,11 @@ int artel_fd_set_nonblocking(int fd, bool on);
  */
 int artel_fd_leave_standard(int *fd);
 
+/*
+ * Takes the numbers 0, 1 and 2 where they are free, so that what others open is not
+ * printed into; libuv aborts over one of its own there. They go on failing with EBADF.
+ * Where /dev/null cannot be opened they stay free.
+ */
+void artel_fd_fill_standard(void);
+
 #endif

@@ -61,6 +61,29 @@ static void a_pair_is_never_on_a_standard_stream(void)
     CHECK_INT(0, status);
 }
 
+/* In a child too. */
+static void free_standard_streams_are_filled_and_fail_as_before(void)
+{
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        int ends[2];
+        bool good = artel_fd_pair(ends) == 0 && dup2(ends[1], 1) == 1;
+        close(0);
+        close(2);
+        artel_fd_fill_standard();
+        char byte;
+        good = good && is_open(0) && is_open(2);
+        good = good && read(0, &byte, 1) == -1 && errno == EBADF;
+        good = good && write(2, "x", 1) == -1 && errno == EBADF;
+        good = good && write(1, "x", 1) == 1 && read(ends[0], &byte, 1) == 1;
+        _exit(good ? 0 : 1);
+    }
+    int status;
+    CHECK_INT(pid, waitpid(pid, &status, 0));
+    CHECK_INT(0, status);
+}
+
 static void taking_leaves_nothing_to_close(void)
 {
     int ends[2];
@@ -111,6 +134,7 @@ int main(void)
     RUN(a_pair_is_connected_and_close_on_exec);
     RUN(a_pair_that_cannot_be_made_leaves_ends_alone);
     RUN(a_pair_is_never_on_a_standard_stream);
+    RUN(free_standard_streams_are_filled_and_fail_as_before);
     RUN(taking_leaves_nothing_to_close);
     RUN(closing_keeps_errno_and_may_be_repeated);
     RUN(flags_are_set_and_cleared);
