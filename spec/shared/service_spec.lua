@@ -318,7 +318,8 @@ describe("a shared worker under a service manager", function()
       for index, name in ipairs { "artel-clock.service", "artel-clock.socket" } do
         paths[index] = support.path(name)
         local text = support.read(program.top .. "/examples/systemd/" .. name)
-        support.write(paths[index], (text:gsub("/usr/local/bin/artel", (assert(hostPath.find())))))
+        local quoted = ('"%s"'):format(assert(hostPath.find())) -- there may be blanks in it
+        support.write(paths[index], (text:gsub("/usr/local/bin/artel", quoted)))
       end
       local result = program.run({ "systemd-analyze", "verify", table.unpack(paths) },
         { environment = { LD_PRELOAD = false } })

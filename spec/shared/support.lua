@@ -62,11 +62,11 @@ function support.awaitEnd(pid)
 end
 
 --- The environment for programs that are not ours: a list, without the sanitizer that specs
---- may run with.
+--- may run with, and with a language that every system has.
 function support.environment(further)
-  local list = {}
+  local list = { "LC_ALL=C.UTF-8" }
   for name, value in pairs(uv.os_environ()) do
-    if name ~= "LD_PRELOAD" then list[#list + 1] = name .. "=" .. value end
+    if name ~= "LD_PRELOAD" and name ~= "LC_ALL" then list[#list + 1] = name .. "=" .. value end
   end
   for name, value in pairs(further or {}) do list[#list + 1] = name .. "=" .. value end
   return list
