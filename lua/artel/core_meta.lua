@@ -239,6 +239,11 @@ function core.isWorkerEnd(channel) end
 ---@param workerEnd boolean
 function core.setWorkerEnd(channel, workerEnd) end
 
+--- Nothing goes on with a shared worker's channel but that frames come, which go straight to
+--- its handlers. Holds until Lua looks at what comes in.
+---@param direct boolean
+function core.setDirect(channel, direct) end
+
 ---@return string
 function core.transportName(channel) end
 
@@ -455,9 +460,32 @@ function core.watchSet.put(set, descriptor, id, read, write, isNew) end
 ---@param descriptor integer
 function core.watchSet.remove(set, descriptor) end
 
----@param into integer[] gets the ids of those that are ready
----@return integer count how many
-function core.watchSet.take(set, into) end
+--- Finds out which are ready, and forgets those that next() has not told.
+function core.watchSet.take(set) end
+
+---@return integer? id of another one that is ready
+function core.watchSet.next(set) end
+
+--- Serves those that are channels on which nothing goes on but that frames come; the others are
+--- left to next(). Raises what a handler raises.
+---@param owners table<integer, any> the channels, by id
+---@param implementation table
+---@param owner table whose coroutine this is
+---@return artel.core.Channel? channel with which more is to be done; nil: it went through all
+---@return integer|false|nil kind as handleMessages and handleRequests; nil: the channel is used
+---again after a rest, or a handler that has waited is at its end
+---@return integer? id
+---@return any ok
+---@return any value
+function core.watchSet.serve(set, owners, implementation, owner) end
+
+--- Tells once whose handler has not come back to serve(): it waits, or has raised.
+---@param owners table<integer, any>
+---@return artel.core.Channel?
+function core.watchSet.serving(set, owners) end
+
+---@return boolean there are some that serve() has not come to
+function core.watchSet.hasReady(set) end
 
 ---@class artel.core.system
 core.system = {}

@@ -38,7 +38,6 @@ local dispatch = {}
 ---@field onCancel fun(id: integer)?
 ---@field flushHeld fun()? sends the replies that are held back
 ---@field onReport (fun(kind: integer))? told of the ready report
----@field onReady (fun(channel))? called from the loop in place of waiting.turn()
 ---@field onTurn (fun(channel))? called from the loop, after input was taken in and dispatched
 ---@field onOverload (fun(channel))? called when a message does not fit into the queue
 ---@field lingers boolean? what is queued is still to be sent after the peer's end

@@ -71,6 +71,8 @@ local function settled(ok, answer, ...)
   return ok, answer, ...
 end
 
+handlers.settled = settled
+
 local function handlerEnded(connection)
   connection.active = connection.active - 1
   if connection.handled then connection:handled() end
@@ -216,12 +218,17 @@ local function handleEach(owner, connection, state, kind, id, ok, value)
   end
 end
 
---- The body of the coroutine that handles a frame, and perhaps those behind it. They share one
---- protected call: a handler that raises is rare, and to enter that mode is not cheap.
-local function handleFrames(owner, connection, ...)
+--- Goes on in a coroutine that is counted among the connection's handlers: with the frame that was
+--- taken, if one was, or with what a handler has raised.
+---@param owner table
+---@param connection artel.Connection
+---@param ok boolean
+---@param failure any or the kind of the frame, if there is one
+function handlers.proceed(owner, connection, ok, failure, ...)
   local state = core.state(connection.channel)
-  connection.active, connection.hasSpoken = connection.active + 1, true
-  local ok, failure = settled(xpcall(handleEach, toFailure, owner, connection, state, ...))
+  if ok then
+    ok, failure = settled(xpcall(handleEach, toFailure, owner, connection, state, failure, ...))
+  end
   while not ok do
     handlerFailed(owner, connection, state, failure)
     ok, failure = settled(xpcall(handleEach, toFailure, owner, connection, state,
@@ -235,23 +242,17 @@ local function handleFrames(owner, connection, ...)
   if connection.handled then connection:handled() end
 end
 
+--- The body of the coroutine that handles a frame, and perhaps those behind it. They share one
+--- protected call: a handler that raises is rare, and to enter that mode is not cheap.
+local function handleFrames(owner, connection, ...)
+  connection.active, connection.hasSpoken = connection.active + 1, true
+  handlers.proceed(owner, connection, true, ...)
+end
+
 local function startFrames(connection, ...)
   local owner = { isHandler = true, channel = connection.channel,
     running = connection.running }
   scheduler.startHandler(owner, handleFrames, owner, connection, ...)
-end
-
---- Starts a handler with the next frame, if that is a message or a request. For when it is
---- certain that nothing holds it back and nobody else wants it, and unless the channel is at
---- rest afterwards dispatch.pump() must follow.
----@return boolean started
-function handlers.startNext(connection, state)
-  local kind, id, ok, value = core.takeWork(connection.channel)
-  if not kind then return false end
-  state.pumping = true -- it is us who go on with what comes next
-  startFrames(connection, kind, id, ok, value)
-  state.pumping = nil
-  return true
 end
 
 --- Connects the frames that come in with the handlers.

@@ -5,6 +5,9 @@ local core = require "artel.core"
 local scheduler = require "artel.scheduler"
 local uv = core.requireOnMainThread "luv"
 
+---@class artel.LuvLoop
+---@field serveFirst fun(set: userdata, owners: table<integer, any>)? gets all that are ready, and
+--- leaves those that are to have their callbacks called
 local loop = { uv = uv }
 
 --- What escapes a luv callback ends the program, and luv shows nothing but strings: so every
@@ -22,13 +25,16 @@ end
 -- a program that closes every handle of the loop's gets another one.
 local set, handle = core.watchSet.open(), nil
 local watches = setmetatable({}, { __mode = "v" }) -- by id
+local owners = setmetatable({}, { __mode = "v" }) -- whose they are, by id
 local lastId, busy = 0, 0 -- how many watches keep the loop alive
 
-local ready = {}
+local takeReady, nextReady = core.watchSet.take, core.watchSet.next
 
 local function serveAll()
-  for i = 1, core.watchSet.take(set, ready) do
-    local watch = watches[ready[i]] -- one before it may have closed it
+  takeReady(set)
+  if loop.serveFirst then loop.serveFirst(set, owners) end
+  for id in nextReady, set do
+    local watch = watches[id] -- one before it may have closed it
     if watch then watch:onReady() end
   end
 end
@@ -49,7 +55,7 @@ local function ensureHandle()
 end
 
 ---@class artel.LuvWatch
----@field private holder { owner: any } the owner is held weakly
+---@field private id integer
 ---@field private events "r"|"w"|"rw"|nil what the set watches for; nil: it is not in there
 ---@field private idle boolean it does not keep the loop alive
 local Watch = {}
@@ -63,9 +69,8 @@ function loop.watch(descriptor, owner, callback)
   lastId = lastId + 1
   local self = setmetatable({
     id = lastId, descriptor = descriptor, callback = callback, events = nil, idle = true,
-    holder = setmetatable({ owner = owner }, { __mode = "v" }),
   }, Watch)
-  watches[lastId] = self
+  watches[lastId], owners[lastId] = self, owner
   return self
 end
 
@@ -81,7 +86,7 @@ function Watch:change(events)
 end
 
 function Watch:onReady()
-  local owner = self.holder.owner
+  local owner = owners[self.id]
   if self.idle and not self.background then
     -- Nobody wanted it any more, but taking it out and putting it in again costs two system
     -- calls that a wait which comes right back would pay each time. Now it is not coming back.

@@ -9,6 +9,7 @@ local killSwitch = require "artel.kill_switch"
 local Listeners = require "artel.server_listeners"
 local luvLoop = require "artel.loop_luv"
 local scheduler = require "artel.scheduler"
+local serveCrowd = require "artel.server_crowd"
 local Server = require "artel.server_core"
 local socketContext = require "artel.socket_context"
 
@@ -149,6 +150,7 @@ local function run(implementation, plan, claim)
   sockets.raiseDescriptorLimit()
   local server = Server.new(implementation, plan)
   server.listeners = Listeners.new(server)
+  luvLoop.serveFirst = serveCrowd(implementation)
   local step, failure = bringUp(server, claim)
   if step then
     server.listeners:close()

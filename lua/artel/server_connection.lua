@@ -32,32 +32,10 @@ local LINGER_PAUSE = 0.005
 
 --- Whether a frame that comes now is for a handler, and nothing else goes on here.
 local function isFree(connection, state)
-  return connection.greeted and connection.active == 0 and not connection.stopped
-    and not connection.failure and connection.undelivered == 0 and not state.ended
-    and not state.messageWaiters:peek() and not state.requestWaiters:peek()
-    and state.watch.events == "r"
+  return connection.hasSpoken and connection.greeted and connection.active == 0
+    and not connection.stopped and not connection.failure and connection.undelivered == 0
+    and not state.ended and not state.messageWaiters:peek() and not state.requestWaiters:peek()
 end
-
---- Takes in what has come. It is nearly always one frame, on which a handler only waits: that
---- goes to it straight away, and everything else by way of the dispatcher.
-local function takeIn(channel)
-  local state = core.state(channel)
-  local connection = state.connection
-  if isFree(connection, state) then
-    core.fill(channel)
-    if handlers.startNext(connection, state) and core.isAtRest(channel)
-      and not connection.ending then
-      local server = connection.server
-      if not server.used[connection] then server:touch(connection) end
-      return
-    end
-    if not core.isOpen(channel) then return end
-  end
-  waiting.turn(channel)
-end
-
---- What the loop calls when there is something to read or room to write.
-local function onReady(channel) scheduler.run(takeIn, channel) end
 
 ---@return artel.ServerConnection? nil when the peer has gone already
 function Connection.new(server, descriptor)
@@ -74,7 +52,6 @@ function Connection.new(server, descriptor)
   }, Connection)
   local state = dispatch.stateOf(channel)
   state.serving, state.lingers, state.connection = true, true, self
-  state.onReady = onReady
   function state.onTurn() self:turn() end
   function state.onOverload() self:onOverload() end
   function state.onAdmin(_, kind) return server.admin.take(self, kind) end
@@ -110,7 +87,24 @@ function Connection:turn()
     self:finish(state.ended)
   elseif self.ending then
     self:settle()
+  else
+    self:relax()
   end
+end
+
+--- Where nothing but frames for handlers can come next they go to them without any of this
+--- (lua/artel/server_crowd.lua), until something else goes on.
+function Connection:relax()
+  local channel = self.channel
+  if core.isAtRest(channel) and isFree(self, core.state(channel)) then
+    core.setDirect(channel, true)
+  end
+end
+
+--- Dispatches no new frames any more.
+function Connection:hold()
+  self.stopped = true
+  core.setDirect(self.channel, false)
 end
 
 --- Tells the server how many bytes wait here.
@@ -139,6 +133,8 @@ function Connection:handled()
     self:settle()
   elseif core.isOpen(self.channel) and core.state(self.channel).ended then
     self:finish(core.state(self.channel).ended) -- the end stood behind a frame held back
+  else
+    self:relax()
   end
 end
 
@@ -205,7 +201,8 @@ end
 --- Takes no more from the peer. What is being handled ends, replies leave, then it is over.
 function Connection:finish(err)
   if self.ending then return end
-  self.ending, self.stopped = err, true
+  self.ending = err
+  self:hold()
   if core.isOpen(self.channel) and (err.kind == "protocol" or err.kind == "oversize")
     and err ~= core.state(self.channel).connectionError then -- which is what the peer has told us
     explain(self, err)
@@ -268,7 +265,7 @@ function Connection:cut(reason)
   self:log("cut off: it %s", reason)
   self.tally.errors = self.tally.errors + 1
   self.ending = self.ending or core.newError { kind = "closed", message = "it " .. reason }
-  self.stopped = true
+  self:hold()
   self:closeChannel()
   self:settle()
 end

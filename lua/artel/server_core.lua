@@ -208,7 +208,7 @@ end
 
 --- Dispatches no new frames from now on; answers to our own requests still count.
 function Server:holdFrames()
-  for connection in pairs(self.connections) do connection.stopped = true end
+  for connection in pairs(self.connections) do connection:hold() end
 end
 
 --- Ends every connection once what it handles has ended and its replies have left.

@@ -237,7 +237,7 @@ function waiting.update(channel)
   local loop = scheduler.loop()
   if state.watchLoop ~= loop then -- a host that has gone over to luv
     if state.watch then state.watch:close() end
-    state.watch = loop.watch(core.stream(channel), channel, state.onReady or waiting.turn)
+    state.watch = loop.watch(core.stream(channel), channel, waiting.turn)
     state.watchLoop = loop
   end
   local busy, events = core.arm(channel, read, write)

@@ -32,7 +32,10 @@ struct artel_channel_box {
     bool queued_in_lua; /* messages wait in the state table: look there first */
     bool waits_in_lua;  /* a wait has to look after more than this channel: not in C */
     bool closing;       /* close() has begun: nothing else is allowed from outside */
-    unsigned looks;     /* of Lua's at what comes in: others than its handlers want it */
+    bool
+        direct; /* nothing goes on but frames for handlers, which crowd.c may give them */
+    bool used;  /* served since its memory was trimmed, and noted as such */
+    unsigned looks; /* of Lua's at what comes in: others than its handlers want it */
     uint64_t messages_handled; /* given to a handler */
     uint64_t requests_handled;
     int64_t held_ns;        /* how long replies that are held back took; 0: none is */

@@ -14,12 +14,19 @@
 #include <lauxlib.h>
 #include <string.h>
 
+/* Somebody in Lua looks at what comes in. */
+static void look(struct artel_channel_box *box)
+{
+    box->looks++;
+    box->direct = false;
+}
+
 /* peek(channel) → kind, id | nil when no whole frame is here | false, code, text, errno
  * at the end, where code is "closed", "protocol" or "oversize" */
 static int peek(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
-    box->looks++;
+    look(box);
     struct artel_frame frame;
     int found = artel_channel_next(box->channel, &frame);
     if (found == 1) {
@@ -59,7 +66,7 @@ static int take(lua_State *L)
 static int fill(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
-    box->looks++;
+    look(box);
     ssize_t got = artel_box_fill(box, lua_toboolean(L, 2));
     lua_pushstring(L, got > 0         ? "more"
                       : got == 0      ? "none"
@@ -278,6 +285,14 @@ static int set_worker_end(lua_State *L)
     return 0;
 }
 
+/* setDirect(channel, boolean): nothing goes on with it but that frames come, which go
+ * straight to its handlers; until Lua looks at what comes in */
+static int set_direct(lua_State *L)
+{
+    artel_check_box(L, 1)->direct = lua_toboolean(L, 2);
+    return 0;
+}
+
 /* transportName(channel) → "socket" */
 static int transport_name(lua_State *L)
 {
@@ -312,6 +327,7 @@ void artel_channel_parts_register(lua_State *L)
                                          {"setWaitsInLua", set_waits_in_lua},
                                          {"isWorkerEnd", is_worker_end},
                                          {"setWorkerEnd", set_worker_end},
+                                         {"setDirect", set_direct},
                                          {"transportName", transport_name},
                                          {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);

@@ -4,7 +4,7 @@
  * handlers of an implementation: what lua/artel/handlers.lua does for every single frame.
  * Whatever is out of the ordinary goes back to it.
  */
-#include "channel.h"
+#include "handlers.h"
 
 #include "../core/error.h"
 #include "error.h"
@@ -16,16 +16,12 @@
 
 /* ---- the next frame ---- */
 
-/*
- * Takes the next frame if it is a message or a request: 4 with kind, id, true, value or
- * kind, id, nil, err pushed. 0: there is none, or others were set aside before it.
- */
-static int take_work(lua_State *L, struct artel_channel_box *box)
+int artel_take_work(lua_State *L, struct artel_channel_box *box)
 {
     if (box->channel == NULL || box->queued_in_lua) {
         return 0;
     }
-    artel_check_open_box(L, 1);
+    artel_check_open_box(L, ARTEL_CHANNEL);
     struct artel_frame frame;
     if (artel_channel_next(box->channel, &frame) != 1 ||
         frame.kind > ARTEL_FRAME_REQUEST) {
@@ -34,7 +30,7 @@ static int take_work(lua_State *L, struct artel_channel_box *box)
     lua_pushinteger(L, frame.kind);
     lua_pushinteger(L, frame.id);
     int base = lua_gettop(L);
-    if (artel_box_take(L, 1, &frame) == 1) {
+    if (artel_box_take(L, ARTEL_CHANNEL, &frame) == 1) {
         lua_pushboolean(L, true);
         lua_insert(L, -2);
     } else { /* what was decoded so far may lie below nil, err */
@@ -51,7 +47,7 @@ static int take_work(lua_State *L, struct artel_channel_box *box)
 static int await_work(lua_State *L, struct artel_channel_box *box)
 {
     for (;;) {
-        int count = take_work(L, box);
+        int count = artel_take_work(L, box);
         if (count > 0 || box->channel == NULL || box->queued_in_lua) {
             return count;
         }
@@ -76,30 +72,27 @@ static int take_or_await_work(lua_State *L)
 {
     bool wait = lua_toboolean(L, 2);
     struct artel_channel_box *box = artel_check_box(L, 1);
-    return wait ? await_work(L, box) : take_work(L, box);
+    return wait ? await_work(L, box) : artel_take_work(L, box);
 }
 
 /* ---- handlers ---- */
-
-/* The first arguments of handleMessages and handleRequests. */
-enum { CHANNEL = 1, IMPLEMENTATION, PEER_NAME, GOES_ON };
 
 /* Pushes the handler and its arguments; false, with nothing pushed, when there is none.
  */
 static bool push_call(lua_State *L, const char *handler, int value)
 {
-    if (lua_getfield(L, IMPLEMENTATION, handler) == LUA_TNIL) {
+    if (lua_getfield(L, ARTEL_IMPLEMENTATION, handler) == LUA_TNIL) {
         lua_pop(L, 1);
         return false;
     }
-    lua_pushvalue(L, IMPLEMENTATION);
+    lua_pushvalue(L, ARTEL_IMPLEMENTATION);
     lua_pushvalue(L, value);
-    lua_pushvalue(L, CHANNEL);
-    lua_pushvalue(L, PEER_NAME);
+    lua_pushvalue(L, ARTEL_CHANNEL);
+    lua_pushvalue(L, ARTEL_PEER_NAME);
     return true;
 }
 
-/* As the answer of take_work() about a frame that nobody handles. */
+/* As the answer of artel_take_work() about a frame that nobody handles. */
 static int push_unwanted(lua_State *L, enum artel_frame_kind kind, uint32_t id,
                          const char *why)
 {
@@ -110,23 +103,23 @@ static int push_unwanted(lua_State *L, enum artel_frame_kind kind, uint32_t id,
 }
 
 /*
- * Takes the next frame, where GOES_ON allows it: false: no frame; true: one that is here;
- * a function: waits for one when it answers true, since then the channel alone can give
- * this process anything to do, and the dispatcher and the loop are spared their turns.
- * Answers 0 and *mine with the frame at index when it is one of this kind that can be
- * handled; else what is to be returned.
+ * Takes the next frame, where ARTEL_GOES_ON allows it: false: no frame; true: one that is
+ * here; a function: waits for one when it answers true, since then the channel alone can
+ * give this process anything to do, and the dispatcher and the loop are spared their
+ * turns. Answers 0 and *mine with the frame at index when it is one of this kind that can
+ * be handled; else what is to be returned.
  */
 static int take_next(lua_State *L, struct artel_channel_box *box,
                      enum artel_frame_kind kind, int index, bool *mine)
 {
     *mine = false;
-    if (!lua_toboolean(L, GOES_ON)) {
+    if (!lua_toboolean(L, ARTEL_GOES_ON)) {
         return 0;
     }
     lua_settop(L, index - 1);
-    int count = take_work(L, box);
-    if (count == 0 && lua_isfunction(L, GOES_ON)) {
-        lua_pushvalue(L, GOES_ON);
+    int count = artel_take_work(L, box);
+    if (count == 0 && lua_isfunction(L, ARTEL_GOES_ON)) {
+        lua_pushvalue(L, ARTEL_GOES_ON);
         lua_call(L, 0, 1);
         bool alone = lua_toboolean(L, -1);
         lua_pop(L, 1);
@@ -136,8 +129,6 @@ static int take_next(lua_State *L, struct artel_channel_box *box,
             lua_toboolean(L, index + 2);
     return *mine ? 0 : count;
 }
-
-enum { MESSAGE = GOES_ON + 1 };
 
 /* A message was handled after a wait. Who knows what happened meanwhile. */
 static int message_handled(lua_State *L, int status, lua_KContext context)
@@ -152,12 +143,12 @@ static int message_handled(lua_State *L, int status, lua_KContext context)
  * nil, err: a frame that was taken and is none for this function. Raises what a handler
  * raises.
  */
-static int handle_messages(lua_State *L)
+int artel_handle_messages(lua_State *L)
 {
-    struct artel_channel_box *box = artel_check_box(L, CHANNEL);
-    lua_settop(L, MESSAGE);
+    struct artel_channel_box *box = artel_check_box(L, ARTEL_CHANNEL);
+    lua_settop(L, ARTEL_MESSAGE);
     for (;;) {
-        if (!push_call(L, "onMessage", MESSAGE)) {
+        if (!push_call(L, "onMessage", ARTEL_MESSAGE)) {
             return push_unwanted(L, ARTEL_FRAME_MESSAGE, 0,
                                  "the implementation has no onMessage");
         }
@@ -168,17 +159,14 @@ static int handle_messages(lua_State *L)
             return 0;
         }
         bool mine = false;
-        int count = take_next(L, box, ARTEL_FRAME_MESSAGE, MESSAGE, &mine);
+        int count = take_next(L, box, ARTEL_FRAME_MESSAGE, ARTEL_MESSAGE, &mine);
         if (!mine) {
             return count;
         }
-        lua_replace(L, MESSAGE);
-        lua_settop(L, MESSAGE);
+        lua_replace(L, ARTEL_MESSAGE);
+        lua_settop(L, ARTEL_MESSAGE);
     }
 }
-
-/* Further arguments of handleRequests. */
-enum { OWNER = GOES_ON + 1, RUNNING, ID, REQUEST };
 
 /* Replies of fast handlers leave together, held back for no longer than this, as long as
  * handlers take what they took so far. */
@@ -213,11 +201,11 @@ static bool may_hold(struct artel_channel_box *box, int64_t run_ns)
 static int answer(lua_State *L, struct artel_channel_box *box)
 {
     int response = lua_gettop(L) - 1;
-    uint32_t id = (uint32_t)lua_tointeger(L, ID);
+    uint32_t id = (uint32_t)lua_tointeger(L, ARTEL_ID);
     lua_pushnil(L);
-    lua_rawseti(L, RUNNING, id);
+    lua_rawseti(L, ARTEL_RUNNING, id);
     lua_pushboolean(L, false);
-    lua_rawseti(L, OWNER, 1);
+    lua_rawseti(L, ARTEL_OWNER, 1);
     int64_t run_ns = 0;
     if (box->claims != NULL) {
         artel_claims_finish(box->claims, id);
@@ -231,7 +219,7 @@ static int answer(lua_State *L, struct artel_channel_box *box)
         lua_replace(L, response);
     }
     if (lua_isnil(L, response) ||
-        artel_box_queue(L, CHANNEL, ARTEL_FRAME_RESPONSE, id, response) != 0) {
+        artel_box_queue(L, ARTEL_CHANNEL, ARTEL_FRAME_RESPONSE, id, response) != 0) {
         lua_settop(L, response + 1);
         lua_pushinteger(L, ARTEL_FRAME_RESPONSE);
         lua_pushinteger(L, id);
@@ -249,7 +237,7 @@ static int answer(lua_State *L, struct artel_channel_box *box)
 static int request_handled(lua_State *L, int status, lua_KContext context)
 {
     (void)status, (void)context;
-    return answer(L, artel_check_box(L, CHANNEL));
+    return answer(L, artel_check_box(L, ARTEL_CHANNEL));
 }
 
 /*
@@ -258,22 +246,22 @@ static int request_handled(lua_State *L, int status, lua_KContext context)
  * response, reason: an answer that is still to be queued. While a handler is at work,
  * running[id] is true and owner[1] the id.
  */
-static int handle_requests(lua_State *L)
+int artel_handle_requests(lua_State *L)
 {
-    struct artel_channel_box *box = artel_check_box(L, CHANNEL);
-    lua_settop(L, REQUEST);
+    struct artel_channel_box *box = artel_check_box(L, ARTEL_CHANNEL);
+    lua_settop(L, ARTEL_REQUEST);
     for (;;) {
-        uint32_t id = (uint32_t)lua_tointeger(L, ID);
+        uint32_t id = (uint32_t)lua_tointeger(L, ARTEL_ID);
         /* Unless its pool has taken it back. */
         if (box->claims == NULL || artel_claims_begin(box->claims, id)) {
-            if (!push_call(L, "onRequest", REQUEST)) {
+            if (!push_call(L, "onRequest", ARTEL_REQUEST)) {
                 return push_unwanted(L, ARTEL_FRAME_REQUEST, id,
                                      "the worker answers no requests");
             }
             lua_pushboolean(L, true);
-            lua_rawseti(L, RUNNING, id);
-            lua_pushvalue(L, ID);
-            lua_rawseti(L, OWNER, 1);
+            lua_rawseti(L, ARTEL_RUNNING, id);
+            lua_pushvalue(L, ARTEL_ID);
+            lua_rawseti(L, ARTEL_OWNER, 1);
             box->requests_handled++;
             unsigned looks = box->looks;
             lua_callk(L, 4, 2, 0, request_handled);
@@ -283,13 +271,15 @@ static int handle_requests(lua_State *L)
             }
         }
         bool mine = false;
-        int count = take_next(L, box, ARTEL_FRAME_REQUEST, ID, &mine);
+        int count = take_next(L, box, ARTEL_FRAME_REQUEST, ARTEL_ID, &mine);
         if (!mine) {
             return count;
         }
-        lua_copy(L, -3, ID); /* kind, id, true, request: from ID on, where kind stands */
-        lua_replace(L, REQUEST);
-        lua_settop(L, REQUEST);
+        lua_copy(
+            L, -3,
+            ARTEL_ID); /* kind, id, true, request: from ARTEL_ID on, where kind stands */
+        lua_replace(L, ARTEL_REQUEST);
+        lua_settop(L, ARTEL_REQUEST);
     }
 }
 
@@ -306,8 +296,8 @@ static int handled_counts(lua_State *L)
 void artel_handlers_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"takeWork", take_or_await_work},
-                                         {"handleMessages", handle_messages},
-                                         {"handleRequests", handle_requests},
+                                         {"handleMessages", artel_handle_messages},
+                                         {"handleRequests", artel_handle_requests},
                                          {"handledCounts", handled_counts},
                                          {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);

@@ -73,7 +73,9 @@ static int is_started(lua_State *L)
 /* trim(channel): gives the memory of empty buffers back */
 static int trim(lua_State *L)
 {
-    artel_channel_trim(artel_check_open_box(L, 1)->channel);
+    struct artel_channel_box *box = artel_check_open_box(L, 1);
+    artel_channel_trim(box->channel);
+    box->used = false;
     return 0;
 }
 

@@ -4,16 +4,21 @@
 #include "watch_set.h"
 
 #include "../core/error.h"
-#include "../core/watch_set.h"
+#include "crowd.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #define WATCH_SET_TYPE "artel.WatchSet"
-#define TAKEN_MAX 64
+
+struct artel_watch_box *artel_check_watch_box(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, WATCH_SET_TYPE);
+}
 
 static struct artel_watch_set *check_set(lua_State *L)
 {
-    return luaL_checkudata(L, 1, WATCH_SET_TYPE);
+    return &artel_check_watch_box(L, 1)->set;
 }
 
 static int collect(lua_State *L)
@@ -30,14 +35,15 @@ static int refuse(lua_State *L, const char *what, int status)
 /* open() → set; raises when there is no descriptor left */
 static int open(lua_State *L)
 {
-    struct artel_watch_set *set = lua_newuserdatauv(L, sizeof *set, 0);
-    set->fd = -1;
+    struct artel_watch_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    memset(box, 0, sizeof *box);
+    box->set.fd = -1;
     if (luaL_newmetatable(L, WATCH_SET_TYPE)) {
         lua_pushcfunction(L, collect);
         lua_setfield(L, -2, "__gc");
     }
     lua_setmetatable(L, -2);
-    int status = artel_watch_set_open(set);
+    int status = artel_watch_set_open(&box->set);
     return status < 0 ? refuse(L, "no descriptor for the loop", status) : 1;
 }
 
@@ -64,25 +70,33 @@ static int take_out(lua_State *L)
     return 0;
 }
 
-/* take(set, into) → count: so many ids of ready ones are in the list */
+/* take(set): asks which are ready; next() tells them */
 static int take(lua_State *L)
 {
-    uint64_t ids[TAKEN_MAX];
-    luaL_checktype(L, 2, LUA_TTABLE);
-    size_t count = artel_watch_set_take(check_set(L), ids, TAKEN_MAX);
-    for (size_t i = 0; i < count; i++) {
-        lua_pushinteger(L, (lua_Integer)ids[i]);
-        lua_rawseti(L, 2, (lua_Integer)i + 1);
+    struct artel_watch_box *box = artel_check_watch_box(L, 1);
+    box->told = box->kept = box->next = 0;
+    box->count = artel_watch_set_take(&box->set, box->ids, ARTEL_READY_MAX);
+    return 0;
+}
+
+/* next(set) → id of another one that is ready, or nothing */
+static int next(lua_State *L)
+{
+    struct artel_watch_box *box = artel_check_watch_box(L, 1);
+    if (box->told == box->kept && box->next == box->count) {
+        return 0;
     }
-    lua_pushinteger(L, (lua_Integer)count);
+    uint64_t id = box->ids[box->told < box->kept ? box->told++ : box->next++];
+    lua_pushinteger(L, (lua_Integer)id);
     return 1;
 }
 
 void artel_watch_set_register(lua_State *L)
 {
-    static const luaL_Reg FUNCTIONS[] = {{"open", open}, {"number", number},
-                                         {"put", put},   {"remove", take_out},
-                                         {"take", take}, {NULL, NULL}};
+    static const luaL_Reg FUNCTIONS[] = {
+        {"open", open}, {"number", number}, {"put", put}, {"remove", take_out},
+        {"take", take}, {"next", next},     {NULL, NULL}};
     luaL_newlib(L, FUNCTIONS);
+    artel_crowd_register(L);
     lua_setfield(L, -2, "watchSet");
 }
