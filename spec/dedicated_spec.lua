@@ -27,6 +27,26 @@ describe("a dedicated worker", function()
     end)
   end
 
+  for how, expected in pairs {
+    ["at the end of its channel"] = { "", 0 },
+    ["after an error"] = { "error 'on purpose'", 1 },
+    ["by os.exit, which closes its state"] = { "os.exit(7, true)", 7 },
+  } do
+    it("calls every finaliser when it ends " .. how .. " #valgrind", function()
+      local folder <close> = helper.folder()
+      local path = folder.path .. "/finalised"
+      local worker <close> = helper.worker(helper.raw(([[
+        file = io.open(%q, "w") -- closed by its finaliser, after the others
+        local function note(what) file:write(what, "\n") end
+        first = setmetatable({}, { __gc = function() note "first" end })
+        second = setmetatable({}, { __gc = function() note "second" error "not seen" end })
+        for _ in channel:messages() do end
+        %s]]):format(path, expected[1])))
+      assert.equal(expected[2], worker:close())
+      assert.equal("second\nfirst\n", helper.read(path))
+    end)
+  end
+
   it("is small while it is raw: the Lua part of its channel is loaded only when it is needed",
     function()
       local folder <close> = helper.folder()

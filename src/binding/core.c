@@ -16,10 +16,29 @@
 #include "wait.h"
 #include "watch_set.h"
 
+#include <string.h>
+
+/* __index of artel.core: (table, "sockets") → what only shared workers, daemons and locks
+ * need, put together when it is first asked for. */
+static int open_sockets(lua_State *L)
+{
+    if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "sockets") != 0) {
+        return 0;
+    }
+    lua_settop(L, 1);
+    artel_sockets_register(L);
+    lua_getfield(L, 1, "sockets");
+    return 1;
+}
+
 int luaopen_artel_core(lua_State *L)
 {
     artel_fd_fill_standard();
     lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, open_sockets);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
     artel_error_register(L);
     artel_codec_register(L);
     artel_process_register(L);
@@ -36,6 +55,6 @@ int luaopen_artel_core(lua_State *L)
     artel_address_register(L);
     artel_system_register(L);
     artel_main_thread_register(L);
-    artel_sockets_register(L);
+    artel_daemon_register(L);
     return 1;
 }

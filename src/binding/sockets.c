@@ -28,5 +28,4 @@ void artel_sockets_register(lua_State *L)
     lua_pushcfunction(L, secret_equals);
     lua_setfield(L, -2, "secretEquals");
     lua_setfield(L, -2, "sockets");
-    artel_daemon_register(L);
 }

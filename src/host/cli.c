@@ -46,6 +46,5 @@ int artel_host_cli(int count, char **arguments)
     } else {
         fprintf(stderr, "artel: %s\n", lua_tostring(L, -1));
     }
-    lua_close(L);
-    return code;
+    artel_host_state_leave(L, code);
 }

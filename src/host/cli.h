@@ -3,8 +3,8 @@
 #ifndef ARTEL_HOST_CLI_H
 #define ARTEL_HOST_CLI_H
 
-/* Runs the command line; arguments (count of them) begin with the command. Answers the
- * exit code of the process. */
+/* Runs the command line; arguments (count of them) begin with the command. Ends the
+ * process, or answers its exit code. */
 int artel_host_cli(int count, char **arguments);
 
 #endif

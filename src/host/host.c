@@ -368,6 +368,5 @@ int artel_host_run(const char *bootstrap_file)
     } else {
         fprintf(stderr, "artel host: %s\n", lua_tostring(L, -1));
     }
-    lua_close(L);
-    return code;
+    artel_host_state_leave(L, code);
 }

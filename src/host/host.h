@@ -6,7 +6,7 @@
 /*
  * Runs the worker whose master is at the other end of descriptor 3; or, with
  * bootstrap_file, the shared worker whose profile is in that file, for a service manager.
- * Answers the exit code of the process.
+ * Ends the process, or answers its exit code.
  */
 int artel_host_run(const char *bootstrap_file);
 
