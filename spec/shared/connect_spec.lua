@@ -146,10 +146,22 @@ describe("connecting to a shared worker", function()
   end)
 
   it("never holds up a loop", function()
-    local factory, address = support.factory(), support.unixAddress()
-    local turns = 0
-    local idle = uv.new_idle()
-    idle:start(function() turns = turns + 1 end)
+    -- The worker comes up when the loop has turned.
+    local gate = support.path "gate"
+    local factory = support.factory { stage1Parts = { ([[repeat
+      local file = io.open(%q)
+      if file then file:close() end
+    until file]]):format(gate) } }
+    local address = support.unixAddress()
+    local idle, turns = uv.new_idle(), 0
+    finally(function()
+      idle:close()
+      uv.run "nowait"
+    end)
+    idle:start(function()
+      turns = turns + 1
+      if turns == 10 then support.write(gate, "") end
+    end)
     local answer
     local task = artel.async(function()
       local worker <close> = assert(factory:connectToSharedWorkerWithExpression(address, ECHO))
@@ -157,9 +169,8 @@ describe("connecting to a shared worker", function()
     end)
     assert.is_false(task:isDone())
     task:await(support.TIMEOUT)
-    idle:close()
     assert.equal("hello", answer[1])
-    assert.is_true(turns > 0)
+    assert.is_true(turns >= 10)
     assert.is_true(artel.async(function()
       return factory:stopSharedWorker(address, support.TIMEOUT)
     end):await(support.TIMEOUT))
