@@ -146,6 +146,11 @@ describe("artel.map", function()
     assert.error_matches(function() artel.map(1, { 1 }) end, "function or a module expected")
   end)
 
+  it("refuses a list with a hole, which would be taken for its end", function()
+    helper.raisesHere("bad argument #2 to 'map' (the list has a hole at index 2; artel.null may "
+      .. "fill it)", function() artel.map(function(n) return n end, { 1, nil, 3 }) end)
+  end)
+
   it("tells what the function raised", function()
     local results, err = artel.map(function(n) return n.x.y end, { 1 })
     assert.is_nil(results)

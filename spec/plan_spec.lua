@@ -93,7 +93,7 @@ describe("artel.plan", function()
   end)
 
   it("says why there can be no such worker", function()
-    assert.matches("constructor cannot export a function %(at argument 1%)",
+    assert.matches("constructor arguments: cannot export a function %(at argument 1%)",
       reasonFor(profile, { module = "m" }, { print }))
     assert.matches("tcp://192.0.2.1:80 is on another machine",
       reasonFor(profile, { module = "m" }, nil, "tcp://192.0.2.1:80"))

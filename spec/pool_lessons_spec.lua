@@ -121,7 +121,7 @@ describe("one outcome for each request, when its answer cannot be sent", functio
     { "an error with a function in it", "error { print }", "remote", "table" },
     { "an error whose text raises", [[error(setmetatable({ print },
       { __tostring = function() error "no" end }))]], "remote", "without a text" },
-    { "an error that is nil", "error()", "remote", "nil" },
+    { "an error that is nil", "error()", "remote", "an error that is nil" },
     { "a response that is too large", "return ('x'):rep(3000)", "oversize",
       "the response is longer than the 2000 bytes" },
     { "a reason that is too large", "return nil, ('x'):rep(3000)", "remote", "xxx" },

@@ -17,10 +17,10 @@ end
 
 --- Calls `fn(...)`; answers true and what it answers, or false and a failure.
 local function attempt(fn, ...)
-  local ok, result = xpcall(fn, toFailure, ...)
+  local ok, result, reason = xpcall(fn, toFailure, ...)
   -- When memory has run out Lua calls no message handler.
   if not ok and type(result) ~= "table" then result = { message = tostring(result) } end
-  return ok, result
+  return ok, result, reason
 end
 
 --- Runs one chunk of source text; answers what it answers.
@@ -60,41 +60,93 @@ local function isCallable(value)
   return type(metatable) == "table" and metatable.__call ~= nil
 end
 
+--- What `expression` is worth.
+local function evaluate(expression)
+  local source, name = "return " .. expression, "=(implementation)"
+  if not load(source, name, "t") and load(expression, name, "t") then
+    fail("construct", nil, "the text consists of statements; it must be an expression, such as "
+      .. "{ onMessage = function(self, message, channel) end }")
+  end
+  return runChunk("construct", nil, source, name)
+end
+
+--- What makes an implementation from what a module answered; nil when that is one.
+local function constructorOf(answered, module)
+  if isCallable(answered) then return answered end
+  local new = type(answered) == "table" and answered.new or nil
+  if new and not isCallable(new) then
+    fail("construct", nil, ("the field new of %s is a %s; it must be a function"):format(module,
+      type(new)))
+  end
+  return new
+end
+
 --- Creates the implementation from what the module answered.
 local function construct(plan)
   local wanted = plan.implementation
-  if wanted.expression then
-    return runChunk("construct", nil, "return " .. wanted.expression, "=(implementation)")
-  end
+  if wanted.expression then return evaluate(wanted.expression) end
   local answered = loadModule("construct", nil, wanted.module)
-  local constructor = isCallable(answered) and answered
-    or type(answered) == "table" and answered.new
+  if answered == nil or answered == true then -- require makes true of nothing
+    fail("construct", nil, ("%s answers nothing; the file of a module ends with a return")
+      :format(wanted.module))
+  end
+  local constructor = constructorOf(answered, wanted.module)
   if not constructor then return answered end
   local arguments = { n = #wanted.arguments }
   for i, expression in ipairs(wanted.arguments) do
     arguments[i] = runChunk("construct", nil, "return " .. expression,
       ("=(constructor argument %d)"):format(i))
   end
-  local ok, result = attempt(constructor, table.unpack(arguments, 1, arguments.n))
+  local ok, result, reason = attempt(constructor, table.unpack(arguments, 1, arguments.n))
   if not ok then fail("construct", nil, result.message, result.traceback) end
+  if result == nil and type(reason) == "string" then
+    fail("construct", nil, ("the constructor of %s answers nil, %s"):format(wanted.module, reason))
+  end
   return result
+end
+
+local HANDLERS = { "run", "setLoop", "initialize", "onConnect", "onMessage", "onRequest",
+  "onDisconnect", "onQuery", "onStop", "terminate" }
+
+--- The names of the functions in a table, for who has misspelt one of them.
+local function functionsIn(implementation)
+  local names = {}
+  for key, value in next, type(implementation) == "table" and implementation or {} do
+    if type(key) == "string" and isCallable(value) then names[#names + 1] = key end
+  end
+  table.sort(names)
+  return #names > 0 and "; it has " .. table.concat(names, ", ") or ""
+end
+
+local SHORT = 80 -- bytes of an expression that a message may quote
+
+local function nameOf(wanted)
+  local text = wanted.module or wanted.expression
+  return (wanted.module or #text <= SHORT) and text or "that the expression gives"
 end
 
 local function checkImplementation(plan, implementation)
   local isShared = plan.address ~= nil
-  local name = plan.implementation.module or plan.implementation.expression
+  local name = nameOf(plan.implementation)
   local kind = type(implementation)
   if kind ~= "table" and kind ~= "userdata" then
-    fail("construct", nil, ("%s gives a %s; an implementation is a table with run, onMessage or "
-      .. "onRequest"):format(name, kind))
+    fail("construct", nil, ("the implementation %s is %s; it must be a table with run, onMessage "
+      .. "or onRequest"):format(name, kind == "nil" and kind or "a " .. kind))
+  end
+  for _, handler in ipairs(HANDLERS) do
+    local value = implementation[handler]
+    if value and not isCallable(value) then
+      fail("construct", nil, ("%s of the implementation %s is a %s; it must be a function")
+        :format(handler, name, type(value)))
+    end
   end
   if isShared and not (implementation.onMessage or implementation.onRequest) then
     fail("construct", nil, ("the implementation %s has neither onMessage nor onRequest, one of "
-      .. "which a shared worker needs"):format(name))
+      .. "which a shared worker needs%s"):format(name, functionsIn(implementation)))
   end
   if not (implementation.run or implementation.onMessage or implementation.onRequest) then
-    fail("construct", nil, ("the implementation %s has none of run, onMessage and onRequest")
-      :format(name))
+    fail("construct", nil, ("the implementation %s has none of run, onMessage and onRequest%s")
+      :format(name, functionsIn(implementation)))
   end
 end
 
@@ -112,7 +164,7 @@ local function bringUp(plan)
   runParts(2, plan.stage2)
   local implementation = construct(plan)
   checkImplementation(plan, implementation)
-  _G[plan.variable] = implementation
+  rawset(_G, plan.variable, implementation) -- also where undeclared globals are forbidden
   runParts(3, plan.stage3)
   return implementation
 end

@@ -11,6 +11,7 @@ local errorFrames = {}
 
 --- The text of whatever was raised, also of a value whose __tostring raises.
 function errorFrames.textOf(err)
+  if err == nil then return "an error that is nil" end
   local ok, text = pcall(tostring, err)
   return ok and text or "an error without a text"
 end

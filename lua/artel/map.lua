@@ -44,10 +44,7 @@ local function poolFor(factory, what, context, options, name, level)
 end
 
 local function prepare(factory, what, items, given, name, level)
-  if type(items) ~= "table" and type(items) ~= "function" then
-    error(("bad argument #2 to '%s' (a list or an iterator expected, got %s)"):format(name,
-      type(items)), level + 1)
-  end
+  poolMap.checkItems(items, name, 2, level + 1)
   local options, forPool, context = poolOptions.both(given)
   if not options then error(("%s: %s"):format(name, forPool), level + 1) end
   if type(items) == "table" and not (given and given.workers) then

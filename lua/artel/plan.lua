@@ -109,7 +109,7 @@ local function implementationOf(profile, source, furtherArguments)
   local arguments = profile:getConstructorArguments()
   if furtherArguments then
     local further, reason = export.list(furtherArguments)
-    if not further then return nil, "constructor " .. reason end
+    if not further then return nil, "constructor arguments: " .. reason end
     table.move(further, 1, #further, #arguments + 1, arguments)
   end
   wanted.arguments = arguments

@@ -178,10 +178,7 @@ function WorkerPool:request(value, options)
 end
 
 local function checkMap(items, options, name, level)
-  if type(items) ~= "table" and type(items) ~= "function" then
-    error(("bad argument #1 to '%s' (a list or an iterator expected, got %s)"):format(name,
-      type(items)), level + 1)
-  end
+  poolMap.checkItems(items, name, 1, level + 1)
   local checked, reason = poolOptions.map(options)
   if not checked then error(("%s: %s"):format(name, reason), level + 1) end
   return checked

@@ -11,6 +11,23 @@ local poolMap = {}
 -- Items taken ahead for each worker: enough to keep the deepest pipeline full.
 local WINDOW = 2 * core.claimSlots
 
+--- Raises unless `items` can be mapped over. A hole would be taken for the end of the list.
+---@param position integer of the argument
+---@param level integer as for error(), seen from the caller
+function poolMap.checkItems(items, name, position, level)
+  if type(items) == "function" then return end
+  if type(items) ~= "table" then
+    error(("bad argument #%d to '%s' (a list or an iterator expected, got %s)"):format(position,
+      name, type(items)), level + 1)
+  end
+  for index = 1, #items do
+    if items[index] == nil then
+      error(("bad argument #%d to '%s' (the list has a hole at index %d; artel.null may fill it)")
+        :format(position, name, index), level + 1)
+    end
+  end
+end
+
 --- The items as an iterator, and how many there are if that is known.
 local function iterate(items)
   if type(items) == "function" then return items end

@@ -59,8 +59,11 @@ local function explain(worker, err)
     err.lastOutput = lastOutput(worker)
   end
   if err.kind == "closed" then
-    err.message = ("%s %s"):format(core.state(worker).name,
-      fields and fields.text or "closed its channel but still runs")
+    local state = core.state(worker)
+    err.message = ("%s %s%s"):format(state.name,
+      fields and fields.text or "closed its channel but still runs",
+      -- By itself: when one is killed tells nothing of how far it had come.
+      err.exitCode and not state.isReady and " before it was ready" or "")
   end
   return err
 end

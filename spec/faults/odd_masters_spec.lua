@@ -29,6 +29,33 @@ describe("a master in an odd environment", function()
     assert.equal("closed\tnil\ttrue\nnil\tnil\nfalse\n", result.output, result.errors)
   end)
 
+  it("where undeclared globals raise and warnings are on goes on as everywhere", function()
+    local result = helper.script [[
+      warn "@on"
+      local uv = require "luv" -- reads globals of its own
+      local STRICT = "local function refuse(_, name) error('undeclared ' .. name, 2) end "
+        .. "setmetatable(_G, { __index = refuse, __newindex = refuse })"
+      load(STRICT)()
+      local artel = require "artel"
+      local factory = artel.WorkerFactory.new { adminCookie = "a cookie",
+        stage1Parts = { "require 'luv'", STRICT }, stage3Parts = { "workerImpl.isKnown = true" } }
+      local IMPLEMENTATION = "{ onRequest = function(self, x) return { x, self.isKnown } end }"
+      local worker <close> = assert(factory:createWorkerWithExpression(IMPLEMENTATION))
+      assert(worker:request(1)[2])
+      local pool <close> = factory:createWorkerPoolWithExpression(IMPLEMENTATION, 2)
+      assert(pool:map { 1, 2, 3 }[3][1] == 3)
+      artel.async(function() assert(pool:request(1)) end):await()
+      local address = "unix://strict.sock"
+      local shared <close> = assert(factory:connectToSharedWorkerWithExpression(address,
+        IMPLEMENTATION))
+      assert(shared:request(1)[2])
+      assert(shared:query())
+      assert(factory:stopSharedWorker(address))
+      print "fine"
+    ]]
+    assert.same({ "fine\n", "" }, { result.output, result.errors })
+  end)
+
   it("that collects every child itself neither", function()
     local result = helper.script [[
       local artel, uv = require "artel", require "luv"

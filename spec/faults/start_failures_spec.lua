@@ -24,7 +24,18 @@ describe("a worker that cannot start", function()
     { "an expression that is no Lua", {}, "syntax error", "construct", "near 'error'" },
     { "an expression that raises", {}, "error 'cannot build'", "construct", "cannot build" },
     { "no handler at all", {}, "{}", "construct", "none of run, onMessage and onRequest" },
-    { "a number for an implementation", {}, "7", "construct", "gives a number" },
+    { "a misspelt handler", {}, "{ onMesage = print, [1] = print, other = 5 }", "construct",
+      "none of run, onMessage and onRequest; it has onMesage" },
+    { "a handler that is no function", {}, "{ onMessage = print, onConnect = 'x' }", "construct",
+      "onConnect of the implementation { onMessage = print, onConnect = 'x' } is a string; it must "
+      .. "be a function" },
+    { "a run that is no function", {}, "{ run = 5 }", "construct", "is a number; it must be" },
+    { "a long expression with nothing in it", {}, "{}" .. (" "):rep(1000), "construct",
+      "the implementation that the expression gives has none of run, onMessage and onRequest" },
+    { "a number for an implementation", {}, "7", "construct", "the implementation 7 is a number" },
+    { "nothing for an implementation", {}, "nil", "construct", "the implementation nil is nil" },
+    { "statements for an expression", {}, "local x = {} return x", "construct",
+      "consists of statements; it must be an expression" },
     { "an initialize that raises", {},
       "{ onMessage = print, initialize = function() error 'not today' end }", "initialize",
       "not today" },
@@ -77,6 +88,42 @@ describe("a worker that cannot start", function()
     assert.equal(deaths, pooled.output:sub(1, #deaths))
     assert.matches("^bootstrap: .*module 'no.such.module' not found", pooled.output, #deaths + 1)
     assert.equal("", pooled.errors)
+  end)
+
+  it("says what is wrong with its module", function()
+    local folder <close> = helper.folder()
+    local path = folder.path .. "/module.lua"
+    local modules = {
+      ["local M = { onRequest = print }"] = "module.lua answers nothing; the file of a module ends "
+        .. "with a return",
+      ["return { new = 5 }"] = "the field new of " .. path .. " is a number; it must be a function",
+      ["return { new = function() return nil, 'no such device' end }"] =
+        "module.lua answers nil, no such device",
+      ["return false"] = "module.lua is a boolean; it must be a table",
+      ["return function() end"] = "module.lua is nil; it must be a table",
+    }
+    for text, expected in pairs(modules) do
+      helper.write(path, text)
+      local worker <close> = assert(artel.WorkerFactory.new { outputPath = "/dev/null" }
+        :createWorker(path))
+      local ready, err = promptly(worker.waitUntilReady, worker)
+      assert.is_nil(ready)
+      assert.equal("construct", err.step)
+      assert.truthy(err.message:find(expected, 1, true), err.message)
+    end
+    helper.write(folder.path .. "/silent.lua", "x = 1")
+    local worker <close> = assert(artel.WorkerFactory.new { outputPath = "/dev/null",
+      packagePath = folder.path .. "/?.lua" }:createWorker "silent")
+    local _, err = promptly(worker.waitUntilReady, worker)
+    assert.matches("silent answers nothing", err.message)
+  end)
+
+  it("is told apart from one that ends later", function()
+    local unborn <close> = helper.worker "os.exit(3)"
+    assert.matches("exited with code 3 before it was ready$",
+      select(2, promptly(unborn.receiveMessage, unborn)).message)
+    local gone <close> = helper.worker(helper.raw "os.exit(3)")
+    assert.matches("exited with code 3$", select(2, promptly(gone.receiveMessage, gone)).message)
   end)
 
   it("since its module does not exist names the module and where it was looked for", function()
