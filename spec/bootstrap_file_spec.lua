@@ -3,6 +3,7 @@ local BootstrapProfile = require "artel.profile"
 local bootstrapFile = require "artel.bootstrap_file"
 local core = require "artel.core"
 local plan = require "artel.plan"
+local uv = require "luv"
 
 local files = core.files
 
@@ -119,14 +120,14 @@ describe("a bootstrap file", function()
   it("is not written over what is not to be trusted", function()
     profile:addPrecompiledScriptWithExpression("f()", path)
     write(path, "return {}")
-    os.execute("chmod 666 " .. path)
+    assert(uv.fs_chmod(path, tonumber("666", 8)))
     local compiled, err = profile:compileScriptWithExpression "f()"
     assert.is_nil(compiled)
     assert.equal("bootstrap", err.kind)
     assert.matches("others may write to it", tostring(err))
     assert.equal("return {}", read(path))
     os.remove(path)
-    os.execute(("ln -s /etc/passwd %s"):format(path))
+    assert(uv.fs_symlink("/etc/passwd", path))
     compiled, err = profile:compileScriptWithExpression "f()"
     assert.is_nil(compiled)
     assert.matches("symbolic link", tostring(err))
@@ -153,7 +154,7 @@ describe("a bootstrap file", function()
       local path = require("artel.profile").new():compileScript "squares"
       io.write(path)
     ]])
-    local child = assert(io.popen(("LUA_PATH='%s' LUA_CPATH='%s' lua5.4 %s")
+    local child = assert(io.popen(("LUA_PATH='%s' LUA_CPATH='%s' lua5.4 '%s'")
       :format(package.path, package.cpath, script)))
     local compiled = child:read "a"
     assert.is_true(child:close())

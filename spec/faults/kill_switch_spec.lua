@@ -155,6 +155,7 @@ describe("the kill switch", function()
         local factory = require "artel".WorkerFactory.new { killSwitchPath = arg[1] }
         print(factory:areSharedWorkersDisabledGlobally())
       ]])
+      assert(uv.fs_chmod(support.path "ask.lua", tonumber("644", 8)))
       local result = program.run { "setpriv", "--reuid=65534", "--clear-groups", "lua5.4",
         support.path "ask.lua", path }
       if result.errors:find "module 'artel'" then
