@@ -279,7 +279,7 @@ describe("a worker pool", function()
     -- A worker's peak is known only where it is above its master's, and a process inherits
     -- the peak of who started it: the script starts itself again, to be free of that of busted.
     local result = helper.script [[
-      if not arg[1] then os.exit(os.execute(("exec lua5.4 %s again"):format(arg[0]))) end
+      if not arg[1] then os.exit(os.execute(("exec lua5.4 '%s' again"):format(arg[0]))) end
       local pool <close> = require "artel".createWorkerPoolWithExpression(
         "{ onRequest = function() kept = ('x'):rep(64 << 20) os.exit(3) end }", 1)
       local _, err = pool:request(1)

@@ -132,7 +132,7 @@ describe("a worker whose master goes away", function()
         :format(what, transport), function()
         local folder <close> = helper.folder()
         local built = os.execute(
-          ("LD_PRELOAD= cc -shared -fPIC -I/usr/include/lua5.4 -o %s/forker.so %s 2>&1")
+          ("LD_PRELOAD= cc -shared -fPIC -I/usr/include/lua5.4 -o '%s/forker.so' '%s' 2>&1")
           :format(folder.path, helper.fixture("forker"):gsub("%.lua$", ".c")))
         if not built then return pending "needs a C compiler and Lua's headers" end
         local result = helper.script(([[
