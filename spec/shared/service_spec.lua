@@ -320,6 +320,7 @@ describe("a shared worker under a service manager", function()
         local text = support.read(program.top .. "/examples/systemd/" .. name)
         local quoted = ('"%s"'):format(assert(hostPath.find())) -- there may be blanks in it
         support.write(paths[index], (text:gsub("/usr/local/bin/artel", quoted)))
+        assert(uv.fs_chmod(paths[index], tonumber("644", 8))) -- whatever the umask
       end
       local result = program.run({ "systemd-analyze", "verify", table.unpack(paths) },
         { environment = { LD_PRELOAD = false } })
