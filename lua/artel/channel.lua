@@ -178,6 +178,7 @@ end
 local function closeAtOnce(channel)
   local state = core.state(channel)
   if state then
+    if state.onClose then state.onClose() end
     waiting.forget(channel, state)
     state.ended = state.ended or closedError()
     state.listener = nil

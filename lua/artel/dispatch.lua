@@ -40,6 +40,7 @@ local dispatch = {}
 ---@field onReport (fun(kind: integer))? told of the ready report
 ---@field onTurn (fun(channel))? called from the loop, after input was taken in and dispatched
 ---@field onOverload (fun(channel))? called when a message does not fit into the queue
+---@field onClose fun()? called when this end is about to be closed
 ---@field lingers boolean? what is queued is still to be sent after the peer's end
 ---@field onEnd table? a waiter woken when `ended` is settled
 ---@field explainEnd (fun(channel, err): artel.Error?)? makes the final error; nil: not known yet

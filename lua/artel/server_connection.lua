@@ -54,6 +54,7 @@ function Connection.new(server, descriptor)
   state.serving, state.lingers, state.connection = true, true, self
   function state.onTurn() self:turn() end
   function state.onOverload() self:onOverload() end
+  function state.onClose() self:onClose() end
   function state.onAdmin(_, kind) return server.admin.take(self, kind) end
   handlers.attach(self)
   waiting.update(channel)
@@ -270,11 +271,19 @@ function Connection:cut(reason)
   self:settle()
 end
 
-function Connection:closeChannel()
-  if not core.isOpen(self.channel) then return end
+--- The channel is about to be closed: by us at the end, or by a handler. Then the end is still to
+--- come, when what is at work now has come back.
+function Connection:onClose()
   self:addCounts(self.tally)
-  sockets.discardInput(self.channel)
-  channelModule.closeAtOnce(self.channel)
+  if self.ending then return end
+  scheduler.loop().soon(function() self:finish(core.state(self.channel).ended) end)
+end
+
+function Connection:closeChannel()
+  if core.isOpen(self.channel) then
+    sockets.discardInput(self.channel)
+    channelModule.closeAtOnce(self.channel)
+  end
   self:count()
 end
 

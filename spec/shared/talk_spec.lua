@@ -2,6 +2,7 @@
 -- Messages and requests between masters and a shared worker, and what errors in handlers do.
 
 local artel = require "artel"
+local helper = require "spec.helper"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -191,6 +192,52 @@ for _, encoding in ipairs { "msgpack", "json" } do
       support.stop(factory, address)
       assert.matches("as you wish", support.log())
       assert.matches("an error in onDisconnect: .*nobody hears this", support.log())
+    end)
+
+    it("forgets a connection whose channel a handler closes, when that has come back", function()
+      local factory, address = start [[(function()
+        local log = {}
+        return {
+          onMessage = function(self, message, channel)
+            if message == "log" then return channel:sendMessage(log) end
+            channel:sendMessage "the last"
+            channel:close()
+            if message == "wait" then
+              local left, right = require("artel").channelPair()
+              right:receiveMessage(0.01)
+            end
+            log[#log + 1] = "handled"
+          end,
+          onDisconnect = function(self, channel, err)
+            if err.message == "this end was closed" then log[#log + 1] = "gone" end
+          end,
+        }
+      end)()]]
+      local other = assert(factory:connectToSharedWorker(address))
+      for _, message in ipairs { "go", "wait" } do
+        local worker = assert(factory:connectToSharedWorker(address))
+        worker:sendMessage(message)
+        assert.equal("the last", worker:receiveMessage(TIMEOUT))
+        local _, err = worker:receiveMessage(TIMEOUT)
+        assert.equal("closed", err.kind)
+        worker:close()
+      end
+      local log
+      helper.eventually(function()
+        other:sendMessage "log"
+        log = other:receiveMessage(TIMEOUT)
+        return #log >= 4
+      end)
+      assert.same({ "handled", "gone", "handled", "gone" }, log)
+      local counts = {}
+      for _, counter in ipairs(other:query(TIMEOUT):getCounters()) do
+        counts[counter:getName()] = counter:getValue()
+      end
+      assert.equal(1, counts.sys_connections_open)
+      assert.equal(3, counts.sys_connections_accepted)
+      assert.equal(counts.sys_messages_received, counts.sys_messages_sent)
+      other:close()
+      support.stop(factory, address)
     end)
 
     it("ends a connection whose onConnect raises, and tells why", function()
