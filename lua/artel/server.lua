@@ -5,7 +5,6 @@ local core = require "artel.core"
 local currentWorker = require "artel.current_worker"
 local expression = require "artel.expression"
 local handlers = require "artel.handlers"
-local killSwitch = require "artel.kill_switch"
 local Listeners = require "artel.server_listeners"
 local luvLoop = require "artel.loop_luv"
 local scheduler = require "artel.scheduler"
@@ -161,7 +160,7 @@ local function run(implementation, plan, claim)
   end
   server.listeners:start()
   claim.report:ready()
-  if claim.switchLock then killSwitch.release(claim.switchLock) end
+  claim.releaseSwitch()
   sockets.pauseLock(claim.lock)
   local inTime = serve(server, claim)
   server:cutConnections()

@@ -3,7 +3,6 @@
 -- may be starting at the address, the start must be allowed, and nobody may serve it yet.
 
 local core = require "artel.core"
-local killSwitch = require "artel.kill_switch"
 local report = require "artel.server_report"
 
 local sockets = core.sockets
@@ -16,7 +15,7 @@ local EXIT_FAILED, EXIT_DISABLED = 1, 78 -- the latter is EX_CONFIG: do not star
 
 ---@class artel.Claim what a starting worker holds
 ---@field lock userdata of the address, held until the worker listens
----@field switchLock userdata? of the kill switch, likewise
+---@field releaseSwitch fun() lets go of the kill switch, which is held likewise if there is one
 ---@field report artel.ServerReport
 ---@field inherited userdata[] listeners that a service manager has bound
 ---@field disabledCode integer
@@ -42,11 +41,14 @@ end
 
 --- Reads the kill switch under its lock, which is then held shared until the worker listens: so
 --- who switches waits for it, and a worker that was disabled cannot still come up.
----@return userdata? lock nil without a kill switch
+---@return fun()? release
 ---@return artel.Error? err kind "disabled"
 local function holdKillSwitch(plan)
-  if not plan.killSwitchPath then return nil end
-  return killSwitch.hold(plan.killSwitchPath, plan.address)
+  if not plan.killSwitchPath then return function() end end
+  local killSwitch = require "artel.kill_switch"
+  local lock, err = killSwitch.hold(plan.killSwitchPath, plan.address)
+  if not lock then return nil, err end
+  return function() killSwitch.release(lock) end
 end
 
 --- Claims the address of the plan.
@@ -59,20 +61,20 @@ local function claim(channel, plan)
     reporter:failed { step = "listen", message = err.message, errno = err.errno }
     return EXIT_FAILED
   end
-  local lock, switchLock
+  local lock, releaseSwitch
   lock, err = sockets.lockAddress(plan.address, LOCK_TIMEOUT, plan.identity)
   if not lock then
     reporter:failed { step = "listen", message = err.message, errno = err.errno }
     return EXIT_FAILED
   end
   local function giveUp(fields, code)
-    if switchLock then killSwitch.release(switchLock) end
+    if releaseSwitch then releaseSwitch() end
     sockets.removeLock(lock)
     reporter:failed(fields)
     return code
   end
-  switchLock, err = holdKillSwitch(plan)
-  if err then
+  releaseSwitch, err = holdKillSwitch(plan)
+  if not releaseSwitch then
     return giveUp({ step = "disabled", message = err.message, errno = err.errno }, EXIT_DISABLED)
   end
   local served = false
@@ -87,7 +89,7 @@ local function claim(channel, plan)
     return giveUp({ step = "already", message = message }, channel and 0 or EXIT_FAILED)
   end
   sockets.cleanUpAtExit(lock)
-  return { lock = lock, switchLock = switchLock, report = reporter, inherited = inherited }
+  return { lock = lock, releaseSwitch = releaseSwitch, report = reporter, inherited = inherited }
 end
 
 return claim

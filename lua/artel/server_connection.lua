@@ -55,7 +55,8 @@ function Connection.new(server, descriptor)
   function state.onTurn() self:turn() end
   function state.onOverload() self:onOverload() end
   function state.onClose() self:onClose() end
-  function state.onAdmin(_, kind) return server.admin.take(self, kind) end
+  -- Loaded when it is first asked for: a start does not need it.
+  function state.onAdmin(_, kind) return require("artel.server_admin").take(self, kind) end
   handlers.attach(self)
   waiting.update(channel)
   return self

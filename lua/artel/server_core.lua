@@ -2,7 +2,6 @@
 -- The connections of a shared worker taken together: who is there, how much of what they sent
 -- waits, and how the loop runs until something has come about.
 
-local admin = require "artel.server_admin"
 local Connection = require "artel.server_connection"
 local core = require "artel.core"
 local errorFrames = require "artel.error_frames"
@@ -48,7 +47,7 @@ end
 function Server.new(implementation, plan)
   local codec = plan.factory and require("artel.factory_codec").load(plan.factory)
   return setmetatable({
-    implementation = implementation, plan = plan, admin = admin,
+    implementation = implementation, plan = plan,
     isUnix = core.parseAddress(plan.address).isUnix,
     channelOptions = {
       encoding = plan.encoding, codec = codec, maxMessageSize = plan.maxMessageSize,
