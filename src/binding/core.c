@@ -18,6 +18,9 @@
 
 #include <string.h>
 
+/* So much room has the table from the start: when one grows all is put in anew. */
+#define FUNCTIONS_MAX 128
+
 /* __index of artel.core: (table, "sockets") → what only shared workers, daemons and locks
  * need, put together when it is first asked for. */
 static int open_sockets(lua_State *L)
@@ -34,7 +37,7 @@ static int open_sockets(lua_State *L)
 int luaopen_artel_core(lua_State *L)
 {
     artel_fd_fill_standard();
-    lua_newtable(L);
+    lua_createtable(L, 0, FUNCTIONS_MAX);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, open_sockets);
     lua_setfield(L, -2, "__index");
