@@ -105,7 +105,7 @@ inline lookAtDoorbell() {
         owed = (owed > bell[me] -> owed - bell[me] : 0); bell[me] = 0
       :: else -> bell[me] = bell[me] - owed; owed = 0
       fi
-    :: bell[me] > 0 && owed == 0 && BREAK != GREEDY ->
+    :: bell[me] > 0 && owed <= 0 && BREAK != GREEDY ->
       /* no stranger's, so nothing is eaten here */
       assert(saidInput && !IN.readerSleeps || saidRoom && !OUT.writerSleeps)
     :: bell[me] == 0 && hungUp[me] -> ended = 1
@@ -199,9 +199,14 @@ inline sleepOnDoorbell() {
   :: watchers -> IS_RUNG
   :: else ->
     if
-    :: atomic { bell[me] > 0 ->
-         owed = (owed > bell[me] -> owed - bell[me] : 0); bell[me] = 0 };
-      unsayInput()
+    :: atomic { bell[me] > 0 -> taken = bell[me]; bell[me] = 0 };
+      unsayInput();
+      /* No stranger rings here, so the account is exact: what is not owed yet can only have
+       * rung for room. */
+      atomic {
+        owed = owed - taken; taken = 0;
+        assert(owed >= 0 || owed == -1 && saidRoom && !OUT.writerSleeps || BREAK == GREEDY)
+      }
     :: atomic { bell[me] == 0 && IS_RUNG -> ended = 1 }
     fi
   fi
@@ -334,7 +339,8 @@ inline await(wantRead, wantWrite) {
 mtype = { blocks, loops, watches };
 
 proctype End(bit me; byte count; bit readsToWrite) {
-  byte owed, left = count;
+  short owed;
+  byte taken, left = count;
   bit saidInput, saidRoom, ended, watchers, found, got, atEnd, sent;
   mtype manner;
 

@@ -53,7 +53,8 @@ struct shared_transport {
     struct artel_ring_writer out;
     struct sleep for_input;
     struct sleep for_room;
-    unsigned owed; /* bytes that the peer has sent, or will, for sleeps that ended */
+    int owed; /* bytes that the peer has sent, or will, for sleeps that ended; -1: the one
+                 for room was taken before that sleep's end was noted */
     unsigned empty_reads; /* since the last look at the doorbell */
     bool ended;           /* the doorbell is at its end: the peer closed it or died */
     int fault;            /* ARTEL_E_PROTOCOL once the peer was caught lying */
@@ -145,13 +146,13 @@ static ssize_t receive(struct shared_transport *self, size_t len, int flags)
 static void look_at_doorbell(struct shared_transport *self)
 {
     self->empty_reads = 0;
-    bool peek = self->owed == 0;
-    ssize_t got = receive(self, peek ? 1 : self->owed,
+    bool peek = self->owed <= 0;
+    ssize_t got = receive(self, peek ? 1 : (size_t)self->owed,
                           peek ? MSG_DONTWAIT | MSG_PEEK : MSG_DONTWAIT);
     if (got == 0 || (got < 0 && errno == ECONNRESET)) {
         self->ended = true;
     } else if (got > 0 && !peek) {
-        self->owed -= (unsigned)got;
+        self->owed -= (int)got;
     } else if (got > 0 && !is_rung_for(&self->for_input) &&
                !is_rung_for(&self->for_room)) {
         /* Nobody has rung: something else holds the descriptor and writes into it. */
@@ -277,7 +278,8 @@ static int sleep_on_doorbell(struct shared_transport *self)
     ssize_t got = receive(self, SIZE_MAX, 0);
     if (got > 0) {
         unsay(self, &self->for_input);
-        self->owed = self->owed > (unsigned)got ? self->owed - (unsigned)got : 0;
+        int least = is_rung_for(&self->for_room) ? -1 : 0; /* more is nobody's */
+        self->owed = self->owed - (int)got > least ? self->owed - (int)got : least;
         return 0;
     }
     if (got == 0 || errno == ECONNRESET) {

@@ -183,7 +183,6 @@ static void who_waits_for_room_alone_is_not_woken_by_input(void)
     stop();
 }
 
-/* Whoever watches the descriptor would wake for it for ever. */
 /* Both ends are in this process, so with the process itself three could look. */
 static void who_rests_keeps_nobody_from_looking(void)
 {
@@ -211,6 +210,26 @@ static void who_rests_keeps_nobody_from_looking(void)
     CHECK_INT(0, sched_setaffinity(0, sizeof before, &before));
 }
 
+/* A blocked read takes what it finds at the doorbell, also the byte of the other sleep.
+ * It is not to be looked for later, nor another one taken in its place. */
+static void a_byte_that_rang_for_room_is_taken_once(void)
+{
+    static uint8_t block[SIZE];
+    start();
+    CHECK_INT(SIZE, put(master, block, SIZE + 1));
+    CHECK(!arm(master, false, true));
+    CHECK_INT(SIZE, take(worker)); /* rings for the room */
+    CHECK_INT(1, rings_at(master));
+    CHECK_INT(-EAGAIN, master->ops->read(master, got, 1, true));
+    CHECK_INT(0, rings_at(master));
+    CHECK(!arm(master, true, false));
+    CHECK_INT(1, send(worker->fd, "", 1, 0)); /* as who rings for what is said now */
+    CHECK(!arm(master, true, false));
+    CHECK(is_readable(master));
+    stop();
+}
+
+/* Whoever watches the descriptor would wake for it for ever. */
 static void a_ring_without_room_is_eaten(void)
 {
     static uint8_t block[SIZE];
@@ -466,6 +485,7 @@ int main(void)
     RUN(a_watched_descriptor_is_readable_while_there_is_input);
     RUN(who_waits_for_room_alone_is_not_woken_by_input);
     RUN(who_rests_keeps_nobody_from_looking);
+    RUN(a_byte_that_rang_for_room_is_taken_once);
     RUN(a_ring_without_room_is_eaten);
     RUN(text_at_the_doorbell_is_a_fault);
     RUN(the_end_comes_behind_the_last_byte);
