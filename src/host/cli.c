@@ -21,7 +21,6 @@ static int run(lua_State *L)
     lua_getglobal(L, "require");
     lua_pushliteral(L, "artel.cli");
     lua_call(L, 1, 1);
-    lua_gc(L, LUA_GCRESTART);
     lua_createtable(L, line->count, 0);
     for (int i = 0; i < line->count; i++) {
         lua_pushstring(L, line->arguments[i]);

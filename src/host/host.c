@@ -244,7 +244,6 @@ static void call_module(lua_State *L, const char *name)
     lua_getglobal(L, "require");
     lua_pushstring(L, name);
     int status = lua_pcall(L, 1, 1, base + 1);
-    lua_gc(L, LUA_GCRESTART);
     if (status == LUA_OK) {
         lua_pushvalue(L, CHANNEL);
         lua_pushvalue(L, PLAN);

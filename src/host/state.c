@@ -99,7 +99,6 @@ lua_State *artel_host_state_new(bool heed_paths)
         return NULL;
     }
     artel_host_keep_large_blocks(L);
-    lua_gc(L, LUA_GCSTOP); /* nothing of what is made and loaded at first is garbage */
     lua_pushcfunction(L, prepare);
     lua_pushboolean(L, heed_paths);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {

@@ -9,8 +9,7 @@
 /*
  * A state with Lua's libraries and artel's modules ready for require. heed_paths: modules
  * are found as lua5.4 finds them, by LUA_PATH and LUA_CPATH; no other variable of Lua's
- * is ever heeded. NULL when there is no memory. The collector stands still until the
- * caller has loaded what it needs and says LUA_GCRESTART.
+ * is ever heeded. NULL when there is no memory.
  */
 lua_State *artel_host_state_new(bool heed_paths);
 
