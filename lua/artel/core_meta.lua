@@ -256,6 +256,11 @@ function core.transportName(channel) end
 ---@return artel.Error? err
 function core.queueBody(channel, id, bytes) end
 
+--- Takes the responses that have come next, as long as those who wait for them are jobs of a
+--- pool, and calls their onAnswer.
+---@param state artel.ChannelState
+function core.takeAnswers(channel, state) end
+
 --- True: the request surely never begins.
 ---@param id integer
 ---@return boolean

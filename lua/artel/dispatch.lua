@@ -210,11 +210,12 @@ local function takeRequest(channel, state, id)
 end
 
 --- Tells who waits for an answer that it is here. A pool learns it at once: what it does then
---- calls nobody.
-local function answered(waiter)
+--- calls nobody. More answers for it stand behind this one, as a rule.
+local function answered(channel, state, waiter)
   if waiter.onAnswer then
     waiter.done = true
     waiter:onAnswer()
+    if core.isOpen(channel) then core.takeAnswers(channel, state) end
   else
     scheduler.wake(waiter)
   end
@@ -237,7 +238,7 @@ local function takeResponse(channel, state, id)
   local waiter = takeWaiter(state, id)
   if not waiter then return end
   if ok then waiter.value = value else waiter.err = value end
-  answered(waiter)
+  answered(channel, state, waiter)
 end
 
 local function takeError(channel, state, id)
@@ -250,7 +251,7 @@ local function takeError(channel, state, id)
   local waiter = takeWaiter(state, id)
   if not waiter then return end
   waiter.err = err
-  answered(waiter)
+  answered(channel, state, waiter)
 end
 
 local function takeFailure(channel, state)

@@ -302,14 +302,15 @@ end
 
 --- Encodes a request once, for whichever worker gets it.
 local function encoderFor(options)
-  local codec, limit = options.codec, options.maxMessageSize
+  local codec, encoding, limit = options.codec, options.encoding, options.maxMessageSize
+  local encode = core.encode
   return function(value)
     local ok, bytes, reason
     if codec then
       ok, bytes = pcall(codec.encode, value)
       if not ok then bytes, reason = nil, errorFrames.textOf(bytes) end
     else
-      bytes, reason = core.encode(options.encoding, value)
+      bytes, reason = encode(encoding, value)
     end
     if not bytes then return nil, core.newError { kind = "encode", message = reason } end
     if #bytes > limit then

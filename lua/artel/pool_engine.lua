@@ -80,24 +80,32 @@ end
 
 -- ---- giving jobs to workers ----
 
-local function leastBusy(engine)
-  local slots, best = engine.slots, nil
+--- The workers that may get a request now, in turn.
+local function openSlots(engine)
+  local slots, open = engine.slots, {}
   for i = 1, #slots do
     local slot = slots[(engine.turn + i - 1) % #slots + 1]
-    if (not best or slot.inFlight < best.inFlight) and slot:hasRoom() and slot:isAlive() then
-      best = slot
-    end
+    if slot:hasRoom() and slot:isAlive() then open[#open + 1] = slot end
   end
-  if best then engine.turn = best.index end
+  return open
+end
+
+--- The least busy, the first among equals: its place in the list; nil when that is empty.
+local function leastBusy(open)
+  local best, least = nil, math.huge
+  for i = 1, #open do
+    local inFlight = open[i].inFlight
+    if inFlight < least then best, least = i, inFlight end
+  end
   return best
 end
 
-local function nextQueued(engine)
-  local job = engine.queue:peek()
-  while job and not job.isQueued do -- it ended while it was queued
-    engine.queue:pop()
-    job = engine.queue:peek()
-  end
+--- Takes the oldest job out of the queue.
+local function popQueued(engine)
+  local queue = engine.queue
+  local job = queue:pop()
+  while job and not job.isQueued do job = queue:pop() end -- it ended while it was queued
+  if job then leaveQueue(engine, job) end
   return job
 end
 
@@ -125,7 +133,6 @@ function Engine:watchFollowers(slot)
 end
 
 local function give(engine, slot, job)
-  leaveQueue(engine, job)
   local sent, err = slot:send(job)
   if not sent then return finish(engine, job, nil, err) end
   engine.touched[slot] = true
@@ -136,6 +143,21 @@ local function give(engine, slot, job)
   if job.timeout then
     job.servedBefore = slot.served
     job.runEntry = engine.deadlines:add(job.timeout, checkRunning, engine, job, slot, job.id)
+  end
+end
+
+--- Gives what is queued to the workers that have room.
+local function giveQueued(engine)
+  local open = openSlots(engine)
+  local place = leastBusy(open)
+  while place do
+    local job = popQueued(engine)
+    if not job then return end
+    local slot = open[place]
+    engine.turn = slot.index
+    give(engine, slot, job)
+    if not slot:hasRoom() then table.remove(open, place) end
+    place = leastBusy(open)
   end
 end
 
@@ -165,14 +187,7 @@ end
 function Engine:assign()
   if self.assigning then return end
   self.assigning, self.touched = true, {}
-  repeat
-    local job = nextQueued(self)
-    local slot = job and leastBusy(self)
-    if slot then
-      self.queue:pop()
-      give(self, slot, job)
-    end
-  until not slot and (job or not balance(self))
+  repeat giveQueued(self) until self.queued > 0 or not balance(self)
   for slot in pairs(self.touched) do
     self:watchFollowers(slot)
     if core.isOpen(slot.worker) then
@@ -211,12 +226,11 @@ local function onAnswer(job)
   local value, err = job.value, job.err
   job.value, job.err = nil, nil
   if not slot then return end
-  if err and rawequal(err, core.state(slot.worker).ended) then
+  if err and rawequal(err, slot.state.ended) then
     lost(engine, job, err)
   else
-    local run = slot:learn(job)
+    local run = slot:answered(job)
     if run then engine.runTimes:add(run) end
-    slot:forget(job)
     job.slot = nil
     if not job.givenUp then finish(engine, job, value, err) end
   end

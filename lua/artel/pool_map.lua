@@ -6,6 +6,8 @@ local poolRoom = require "artel.pool_room"
 local poolWait = require "artel.pool_wait"
 local progress = require "artel.progress"
 
+local hasBytesFor = poolRoom.hasBytesFor
+
 local poolMap = {}
 
 -- Items taken ahead for each worker: enough to keep the deepest pipeline full.
@@ -58,7 +60,7 @@ end
 --- Whether another item may be taken ahead. One always may, however large.
 function Run:hasRoom()
   return self.open < self.window
-    and (self.open == 0 or poolRoom.hasBytesFor(self.engine, 1))
+    and (self.open == 0 or hasBytesFor(self.engine, 1))
 end
 
 --- Whether so much has ended that it is time to take more: many at once cost less.
@@ -73,19 +75,21 @@ end
 
 --- Takes items up to the window. Runs the caller's iterator, so only where the caller runs.
 function Run:feed()
+  local engine, nextItem, jobs, items = self.engine, self.nextItem, self.jobs, self.items
+  local timeout = self.options.timeout
   while not self.isExhausted and not self.stopped and self:hasRoom() do
-    local item = self.nextItem()
+    local item = nextItem()
     if item == nil then
       self.isExhausted = true
       break
     end
     local index = self.taken + 1
     self.taken, self.open = index, self.open + 1
-    if self.items then self.items[index] = item end
-    local job, err = self.engine:submit(item, self.options.timeout, jobEnded, self, index)
-    if job then self.jobs[index] = job else self:ended(index, nil, err) end
+    if items then items[index] = item end
+    local job, err = engine:submit(item, timeout, jobEnded, self, index)
+    if job then jobs[index] = job else self:ended(index, nil, err) end
   end
-  poolWait.turn(self.engine)
+  poolWait.turn(engine)
 end
 
 function Run:isFinished() return self.stopped or self.isExhausted and self.open == 0 end

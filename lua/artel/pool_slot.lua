@@ -6,6 +6,10 @@ local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local frame = require "artel.frame"
 
+-- Used for every request.
+local queueBody, claimRunTime = core.queueBody, core.claimRunTime
+local isOpen, now = core.isOpen, core.now
+
 --- What a worker may have waiting, seconds of work: more in flight saves wake-ups, and what
 --- has not begun can be taken back.
 local WORK_AHEAD = 0.002
@@ -21,11 +25,14 @@ local BACKOFF_FIRST, BACKOFF_MAX = 0.1, 10 -- seconds
 ---@field isReady boolean
 ---@field inFlight integer requests sent and not answered, given-up ones among them
 ---@field jobs table<integer, table> them, by id
+---@field claimed table<integer, boolean> which of the claim words are theirs
+---@field lastId integer
 ---@field firstId integer? no id in flight is older
 ---@field depth integer how many may be in flight
 ---@field averageRun number? seconds
 ---@field served integer requests that this worker has answered
 ---@field sent integer requests that it has been sent
+---@field most number of them that it may be sent
 ---@field failures integer deaths in a row without a healthy life between them
 ---@field successor table? { worker, isReady } started ahead of a planned end
 ---@field guard table goes with the slot, just before its worker
@@ -46,14 +53,15 @@ local guardClass = {
 
 function Slot.new(pool, index)
   return setmetatable({ pool = pool, index = index, failures = 0, isReady = false, inFlight = 0,
-    jobs = {}, depth = 1, served = 0, sent = 0 }, Slot)
+    most = pool.options.maxRequestsPerWorker or math.huge,
+    jobs = {}, lastId = 0, depth = 1, served = 0, sent = 0 }, Slot)
 end
 
 --- Puts a worker into the slot.
 function Slot:occupy(worker, isReady)
   self.worker, self.state, self.isReady = worker, dispatch.stateOf(worker), isReady
   self.guard = setmetatable({ slot = self, worker = worker }, guardClass)
-  self.inFlight, self.jobs = 0, {}
+  self.inFlight, self.jobs, self.claimed = 0, {}, {}
   self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0
   self.since = core.now()
 end
@@ -71,20 +79,19 @@ function Slot:vacate()
 end
 
 --- Whether the worker is one that gets requests.
-function Slot:isServing()
-  local most = self.pool.options.maxRequestsPerWorker
-  return self.isReady and (not most or self.sent < most)
-end
+function Slot:isServing() return self.isReady and self.sent < self.most end
 
 --- Whether the worker may get another request now.
 function Slot:hasRoom() return self.inFlight < self.depth and self:isServing() end
 
-local function following(id) return id < 0xFFFFFFFF and id + 1 or 1 end
+local ID_MAX, CLAIM_SLOTS = 0xFFFFFFFF, core.claimSlots
+
+local function following(id) return id < ID_MAX and id + 1 or 1 end
 
 --- The next id whose claim word is free.
 local function nextId(slot)
-  local id = slot.lastId or 0
-  repeat id = following(id) until not slot.jobs[id] and not slot.claimed[id % core.claimSlots]
+  local id, claimed, pending = slot.lastId, slot.claimed, slot.state.pending
+  repeat id = id < ID_MAX and id + 1 or 1 until not claimed[id % CLAIM_SLOTS] and not pending[id]
   slot.lastId = id
   return id
 end
@@ -93,23 +100,23 @@ end
 ---@return true|nil queued
 ---@return artel.Error? err
 function Slot:send(job)
-  self.claimed = self.inFlight == 0 and {} or self.claimed
-  local id = nextId(self)
-  if self.inFlight == 0 then self.firstId = id end
-  local queued, err = core.queueBody(self.worker, id, job.bytes)
+  local id, inFlight = nextId(self), self.inFlight
+  local queued, err = queueBody(self.worker, id, job.bytes)
   if not queued then return nil, err end
+  if inFlight == 0 then self.firstId = id end
   local state = self.state
   state.pending[id] = job
   state.pendingCount = state.pendingCount + 1
-  self.jobs[id], self.claimed[id % core.claimSlots] = job, true
-  self.inFlight, self.sent = self.inFlight + 1, self.sent + 1
-  job.slot, job.id, job.done, job.sentAt = self, id, false, core.now()
+  self.jobs[id], self.claimed[id % CLAIM_SLOTS] = job, true
+  self.inFlight, self.sent = inFlight + 1, self.sent + 1
+  job.slot, job.id, job.done, job.sentAt = self, id, false, now()
   return true
 end
 
---- The worker has answered the job, or never will.
+--- The worker will never answer the job.
 function Slot:forget(job)
-  self.jobs[job.id], self.claimed[job.id % core.claimSlots] = nil, nil
+  local id = job.id
+  self.jobs[id], self.claimed[id % CLAIM_SLOTS] = nil, nil
   self.inFlight = self.inFlight - 1
 end
 
@@ -123,16 +130,19 @@ function Slot:firstBytes()
   return jobs[id].ended and 0 or #jobs[id].bytes
 end
 
---- Learns from a request how many may be in flight.
-function Slot:learn(job)
-  self.served = self.served + 1
-  local run = core.claimRunTime(self.worker, job.id)
+--- The worker has answered the job. Learns from it how many may be in flight.
+---@return number? run seconds that it took, if that is known
+function Slot:answered(job)
+  local id = job.id
+  self.jobs[id], self.claimed[id % CLAIM_SLOTS] = nil, nil
+  self.inFlight, self.served = self.inFlight - 1, self.served + 1
+  local run = claimRunTime(self.worker, id)
   if run <= 0 then return nil end
   local average = self.averageRun or run
   average = average + AVERAGE_WEIGHT * (run - average)
   self.averageRun = average
   local depth = 1 + WORK_AHEAD // average
-  self.depth = depth < core.claimSlots and depth or core.claimSlots
+  self.depth = depth < CLAIM_SLOTS and depth or CLAIM_SLOTS
   return run
 end
 
@@ -193,7 +203,7 @@ end
 --- Whether the channel of the worker can still be used.
 function Slot:isAlive()
   local worker = self.worker
-  return worker ~= nil and core.isOpen(worker) and self.state.ended == nil
+  return worker ~= nil and isOpen(worker) and self.state.ended == nil
 end
 
 return Slot

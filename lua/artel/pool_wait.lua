@@ -105,7 +105,7 @@ function poolWait.detach(engine) arm(engine) end
 --- Wakes the coroutines whose condition holds now. Called whenever a request has ended, or a
 --- worker has come up or gone.
 function poolWait.check(engine)
-  for waiter in pairs(engine.waiters) do
+  for waiter in next, engine.waiters do
     if waiter.isDone() then scheduler.wake(waiter) end
   end
 end

@@ -47,6 +47,56 @@ static int queue_body(lua_State *L)
     return 1;
 }
 
+/* Counts the waiter of an answer out of the state that Lua keeps for the channel. */
+static void forget_waiter(lua_State *L, int state, int pending, uint32_t id)
+{
+    lua_pushnil(L);
+    lua_rawseti(L, pending, id);
+    lua_getfield(L, state, "pendingCount");
+    lua_pushinteger(L, lua_tointeger(L, -1) - 1);
+    lua_setfield(L, state, "pendingCount");
+    lua_pop(L, 1);
+}
+
+/*
+ * takeAnswers(channel, state): takes the responses that stand at the head of what has
+ * come, as long as their waiters are jobs of a pool: each gets its value or err, is done,
+ * and has its onAnswer called. What lua/artel/dispatch.lua does for a single frame.
+ */
+static int take_answers(lua_State *L)
+{
+    enum { CHANNEL = 1, STATE, PENDING, WAITER, ON_ANSWER };
+    struct artel_channel_box *box = artel_check_open_box(L, CHANNEL);
+    struct artel_frame frame;
+    while (box->channel != NULL && artel_channel_next(box->channel, &frame) == 1 &&
+           frame.kind == ARTEL_FRAME_RESPONSE) {
+        uint32_t id = frame.id;
+        lua_settop(L, STATE);
+        lua_getfield(L, STATE, "pending");
+        if (lua_rawgeti(L, PENDING, id) != LUA_TTABLE ||
+            lua_getfield(L, WAITER, "onAnswer") == LUA_TNIL) {
+            break;
+        }
+        bool ok = artel_box_take(L, CHANNEL, &frame) == 1;
+        lua_getfield(L, STATE,
+                     "pending"); /* again: its codec may have closed the channel */
+        lua_replace(L, PENDING);
+        bool awaited = lua_rawgeti(L, PENDING, id) != LUA_TNIL;
+        lua_pop(L, 1);
+        if (!awaited) {
+            break;
+        }
+        lua_setfield(L, WAITER, ok ? "value" : "err");
+        forget_waiter(L, STATE, PENDING, id);
+        lua_pushboolean(L, true);
+        lua_setfield(L, WAITER, "done");
+        lua_settop(L, ON_ANSWER);
+        lua_pushvalue(L, WAITER);
+        lua_call(L, 1, 0);
+    }
+    return 0;
+}
+
 /* claimRecall(channel, id) → boolean: true when the request surely never begins */
 static int claim_recall(lua_State *L)
 {
@@ -112,11 +162,15 @@ static int claim_finish(lua_State *L)
 /* Beside the functions: claimSlots, how many requests may be in flight. */
 void artel_claims_register(lua_State *L)
 {
-    static const luaL_Reg FUNCTIONS[] = {
-        {"queueBody", queue_body},        {"claimRecall", claim_recall},
-        {"claimCancel", claim_cancel},    {"claimState", claim_state},
-        {"claimRunTime", claim_run_time}, {"claimBegin", claim_begin},
-        {"claimFinish", claim_finish},    {NULL, NULL}};
+    static const luaL_Reg FUNCTIONS[] = {{"queueBody", queue_body},
+                                         {"takeAnswers", take_answers},
+                                         {"claimRecall", claim_recall},
+                                         {"claimCancel", claim_cancel},
+                                         {"claimState", claim_state},
+                                         {"claimRunTime", claim_run_time},
+                                         {"claimBegin", claim_begin},
+                                         {"claimFinish", claim_finish},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);
     lua_pushinteger(L, ARTEL_CLAIM_SLOTS);
     lua_setfield(L, -2, "claimSlots");
