@@ -19,6 +19,7 @@ local OPERATIONS = {
   { "channel json integer", 20000 },
   { "worker raw integer", 5000, true },
   { "worker evented integer", 3000, true },
+  { "worker shared integer", 3000, true },
 }
 
 local scratch = os.getenv("BENCH_TMP")

@@ -26,17 +26,34 @@ local function channel(encoding, value)
   end
 end
 
---- A round trip to a host that callgrind watches: what is counted is the worker's part.
-local function host(kind, value)
-  local factory = artel.WorkerFactory.new {
-    hostPath = os.getenv("BENCH_CALLGRIND_HOST"),
-    transport = "socket",
-  }
-  local worker = assert(factory:createWorker("bench/artel/workers/echo_" .. kind .. ".lua"))
+-- Its hosts are watched by callgrind, which writes its counts when a host ends.
+local factory = artel.WorkerFactory.new {
+  hostPath = os.getenv("BENCH_CALLGRIND_HOST"),
+  transport = "socket",
+  adminCookie = "bench",
+}
+
+--- A round trip: what is counted is the worker's part.
+local function echo(worker, value)
   return function()
     worker:sendMessage(value)
     assert(worker:receiveMessage())
-  end, worker
+  end
+end
+
+local function dedicated(kind, value)
+  local worker = assert(factory:createWorker("bench/artel/workers/echo_" .. kind .. ".lua"))
+  return echo(worker, value), function() worker:close(60) end
+end
+
+local function shared(value)
+  local address = ("unix://%s/shared.sock"):format(os.getenv("BENCH_TMP"))
+  local module = "bench/artel/workers/echo_evented.lua"
+  local worker = assert(factory:connectToSharedWorker(address, module))
+  return echo(worker, value), function()
+    worker:close()
+    assert(factory:stopSharedWorker(address))
+  end
 end
 
 local structured = values.structured()
@@ -49,10 +66,11 @@ local operations = {
   ["decode json 1 KB"] = function() return decoder("json", structured) end,
   ["channel msgpack integer"] = function() return channel("msgpack", values.SMALL) end,
   ["channel json integer"] = function() return channel("json", values.SMALL) end,
-  ["worker raw integer"] = function() return host("raw", values.SMALL) end,
-  ["worker evented integer"] = function() return host("evented", values.SMALL) end,
+  ["worker raw integer"] = function() return dedicated("raw", values.SMALL) end,
+  ["worker evented integer"] = function() return dedicated("evented", values.SMALL) end,
+  ["worker shared integer"] = function() return shared(values.SMALL) end,
 }
 
-local once, worker = operations[operation]()
+local once, finish = operations[operation]()
 for _ = 1, count do once() end
-if worker then worker:close(60) end -- callgrind writes its counts when the host ends
+if finish then finish() end

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the two ends of src/core/shared_transport.c sleep and wake each other, step by step:
- * each look at a shared word, each store and each system call is one step, and spin tries
- * every order of the steps of both ends. tools/checks/model runs it.
+ * How the two ends of src/core/shared_transport.c, with doorbell.c, sleep and wake each
+ * other, step by step: each look at a shared word, each store and each system call is one
+ * step, and spin tries every order of the steps of both ends. tools/checks/model runs it.
  *
  * Each end sends some bytes through a ring of SIZE, says that nothing follows, reads until
  * the end, and closes; how it waits is drawn. With DEATH one of them may be killed between

@@ -13,7 +13,7 @@
  *
  * Two orders matter. That who sees a position also sees the bytes before it (or that
  * they have been copied out and may be overwritten): publishing releases, looking
- * acquires. And that nobody sleeps over something to do: there, see shared_transport.c,
+ * acquires. And that nobody sleeps over something to do: there, see doorbell.h,
  * one end stores a position and then looks whether the other sleeps, while that one says
  * that it sleeps and then looks at the position. Release and acquire would let both
  * looks go ahead of both stores; sequentially consistent operations do not. So positions

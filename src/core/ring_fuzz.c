@@ -21,6 +21,7 @@ static void let_peer_move(void);
 #define atomic_exchange(at, to)                                                          \
     (let_peer_move(), atomic_exchange_explicit(at, to, memory_order_seq_cst))
 /* NOLINTBEGIN(bugprone-suspicious-include): only so can their looks be intercepted */
+#include "doorbell.c"
 #include "ring.c"
 #include "shared_transport.c"
 /* NOLINTEND(bugprone-suspicious-include) */
@@ -202,7 +203,7 @@ static void require_rest(bool want_read, bool want_write, bool asks)
     moves = 0;
     master->watchers = asks ? master->watchers : ARTEL_WATCHER_STREAM;
     for (int round = 0; round < ROUNDS_MAX; round++) {
-        if (want_write || shared_of(master)->for_room.said) {
+        if (want_write || shared_of(master)->bell.for_room.said) {
             ssize_t sent = write_some(SIZE / 4, 1);
             if (sent < 0) {
                 return;

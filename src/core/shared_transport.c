@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The transport of workers on the same machine: bytes over two rings in shared memory,
- * and a socket as doorbell, which carries nothing but wake-ups and the peer's end.
- *
- * Sleeping. Who wants to sleep says so in the ring (`reader_sleeps`, or `writer_sleeps`
- * when it is full), then looks at the ring once more, then sleeps on the doorbell. Who
- * has moved a position looks whether the other end sleeps, and if so takes that back and
- * sends one byte. Each side stores first and looks second, in one order for all
- * (seq_cst), so at least one of them sees the other: either the sleeper finds something
- * to do, or it is rung. A writer that sleeps is rung when half of the ring is free, not
- * for every few bytes.
- *
- * Bytes of the doorbell. A taken-back `sleeps` is the sender's receipt for one byte, so
- * this end always knows how many bytes it may still take out (`owed`) without taking one
- * that belongs to a sleep it has not begun yet. That makes fd as good as a socket for
- * those who watch it: as long as one of base.watchers is set, "sleeps" stays said, and
- * there is a byte whenever there is input behind the last empty read. Each is 0: other
- * bytes come from a program that was started in the worker's place and takes the
- * doorbell for the channel.
+ * and a doorbell for those who have nothing to read, or no room to write.
  */
 #include "transport.h"
 
 #include "clock.h"
+#include "doorbell.h"
 #include "error.h"
 #include "fd.h"
 #include "memory_file.h"
@@ -30,7 +15,6 @@
 #include "spin.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -40,23 +24,13 @@
  * is asked only now and then by who asks us all the time. */
 #define READS_PER_LOOK 16
 
-/* One end's own sleeping: what it has said in the ring. */
-struct sleep {
-    _Atomic uint32_t *sleeps; /* set by us; taken back by us, or by the peer, who rings */
-    bool said;                /* set, and not taken back by us */
-};
-
 struct shared_transport {
     struct artel_transport base; /* fd is the doorbell */
     struct artel_memory_rings rings;
     struct artel_ring_reader in;
     struct artel_ring_writer out;
-    struct sleep for_input;
-    struct sleep for_room;
-    int owed; /* bytes that the peer has sent, or will, for sleeps that ended; -1: the one
-                 for room was taken before that sleep's end was noted */
+    struct artel_doorbell bell;
     unsigned empty_reads; /* since the last look at the doorbell */
-    bool ended;           /* the doorbell is at its end: the peer closed it or died */
     int fault;            /* ARTEL_E_PROTOCOL once the peer was caught lying */
     struct artel_spin spin;
     unsigned processors; /* that this process may use */
@@ -77,86 +51,12 @@ static int note_fault(struct shared_transport *self)
     return self->fault = ARTEL_E_PROTOCOL;
 }
 
-/* ---- the doorbell ---- */
-
-#define DOORBELL_BYTE 0
-
-static void ring_doorbell(struct shared_transport *self)
-{
-    static const uint8_t BYTE = DOORBELL_BYTE;
-    ssize_t sent;
-    do {
-        sent = send(self->base.fd, &BYTE, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent < 0 && errno != EAGAIN && errno != ENOBUFS) {
-        self->ended = true;
-    } /* EAGAIN: it has not taken thousands of bytes, so there is what wakes it */
-}
-
-/* To be called after a position was stored. */
-static void wake(struct shared_transport *self, _Atomic uint32_t *sleeps)
-{
-    if (atomic_load(sleeps) != 0 && atomic_exchange(sleeps, 0) != 0) {
-        ring_doorbell(self);
-    }
-}
-
-/* To be called before the last look at the ring. */
-static void say(struct shared_transport *self, struct sleep *sleep)
-{
-    if (sleep->said) {
-        if (atomic_load(sleep->sleeps) != 0) {
-            return;
-        }
-        self->owed++;
-    }
-    sleep->said = true;
-    atomic_store(sleep->sleeps, 1);
-}
-
-static void unsay(struct shared_transport *self, struct sleep *sleep)
-{
-    if (sleep->said && atomic_exchange(sleep->sleeps, 0) == 0) {
-        self->owed++;
-    }
-    sleep->said = false;
-}
-
-static bool is_rung_for(const struct sleep *sleep)
-{
-    return sleep->said && atomic_load(sleep->sleeps) == 0;
-}
-
-/* Reads bytes of the doorbell, and looks who sent them. */
-static ssize_t receive(struct shared_transport *self, size_t len, int flags)
-{
-    uint8_t bytes[64];
-    ssize_t got =
-        recv(self->base.fd, bytes, len < sizeof bytes ? len : sizeof bytes, flags);
-    for (ssize_t i = 0; i < got; i++) {
-        if (bytes[i] != DOORBELL_BYTE) {
-            note_fault(self);
-        }
-    }
-    return got;
-}
-
-/* Takes from the doorbell what is owed; without that, looks whether it is at its end.
- * Never waits. */
+/* Takes what there is to take, and looks whether the peer has gone. Never waits. */
 static void look_at_doorbell(struct shared_transport *self)
 {
     self->empty_reads = 0;
-    bool peek = self->owed <= 0;
-    ssize_t got = receive(self, peek ? 1 : (size_t)self->owed,
-                          peek ? MSG_DONTWAIT | MSG_PEEK : MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno == ECONNRESET)) {
-        self->ended = true;
-    } else if (got > 0 && !peek) {
-        self->owed -= (int)got;
-    } else if (got > 0 && !is_rung_for(&self->for_input) &&
-               !is_rung_for(&self->for_room)) {
-        /* Nobody has rung: something else holds the descriptor and writes into it. */
-        (void)!receive(self, SIZE_MAX, MSG_DONTWAIT);
+    if (artel_doorbell_look(&self->bell) < 0) {
+        note_fault(self);
     }
 }
 
@@ -165,7 +65,7 @@ static void look_at_doorbell(struct shared_transport *self)
 /* Nothing will come or go any more. */
 static bool is_over(const struct shared_transport *self)
 {
-    return self->ended || self->fault != 0;
+    return self->bell.ended || self->fault != 0;
 }
 
 /* The end of input counts, and so does a lie. */
@@ -218,7 +118,7 @@ static void wake_writer(struct shared_transport *self)
     if (atomic_load(&self->in.ring.control->writer_sleeps) != 0) {
         ssize_t unread = artel_ring_unread(&self->in);
         if (unread >= 0 && unread <= (ssize_t)(self->in.ring.size / 2)) {
-            wake(self, &self->in.ring.control->writer_sleeps);
+            artel_doorbell_wake(&self->bell, &self->in.ring.control->writer_sleeps);
         }
     }
 }
@@ -230,7 +130,7 @@ static ssize_t take_input(struct shared_transport *self, uint8_t *into, size_t l
         return self->fault;
     }
     /* Looked at first: what was written before the end came is here by now. */
-    bool at_end = self->ended || atomic_load(&self->in.ring.control->closed) != 0;
+    bool at_end = self->bell.ended || atomic_load(&self->in.ring.control->closed) != 0;
     size_t portion = self->in.ring.size / 4; /* meanwhile the writer fills the rest */
     size_t taken = 0;
     while (taken < len) {
@@ -256,42 +156,6 @@ static bool has_input_of(void *self)
     return has_input(self);
 }
 
-static int poll_doorbell(struct shared_transport *self)
-{
-    struct pollfd wanted = {.fd = self->base.fd, .events = POLLIN};
-    return poll(&wanted, 1, ARTEL_TRANSPORT_BLOCK_MS) < 0 ? -errno : 0;
-}
-
-/* Whether some event loop has made the doorbell so: then a recv does not wait. */
-static bool is_nonblocking(const struct shared_transport *self)
-{
-    int flags = fcntl(self->base.fd, F_GETFL);
-    return flags >= 0 && (flags & O_NONBLOCK) != 0;
-}
-
-/* Until the doorbell rings, or for as long as a blocked read may take. 0 or -EINTR. */
-static int sleep_on_doorbell(struct shared_transport *self)
-{
-    if (self->base.watchers != 0) {
-        return poll_doorbell(self); /* the byte that others watch for stays where it is */
-    }
-    ssize_t got = receive(self, SIZE_MAX, 0);
-    if (got > 0) {
-        unsay(self, &self->for_input);
-        int least = is_rung_for(&self->for_room) ? -1 : 0; /* more is nobody's */
-        self->owed = self->owed - (int)got > least ? self->owed - (int)got : least;
-        return 0;
-    }
-    if (got == 0 || errno == ECONNRESET) {
-        self->ended = true;
-        return 0;
-    }
-    if (errno == EAGAIN) {
-        return is_nonblocking(self) ? poll_doorbell(self) : 0;
-    }
-    return errno == EINTR ? -EINTR : 0;
-}
-
 /* Waits for input. 0, or -EINTR. */
 static int wait_for_input(struct shared_transport *self)
 {
@@ -299,18 +163,21 @@ static int wait_for_input(struct shared_transport *self)
     if (spin != NULL && artel_spin_until(spin, has_input_of, self)) {
         return 0;
     }
-    say(self, &self->for_input);
+    artel_doorbell_say(&self->bell, &self->bell.for_input);
     if (has_input(self)) {
         return 0;
     }
-    if (self->owed > 0) {
+    if (self->bell.owed > 0) {
         look_at_doorbell(self);
         if (is_over(self)) {
             return 0;
         }
     }
     int64_t began_ns = spin != NULL ? artel_clock_now_ns() : 0;
-    int status = sleep_on_doorbell(self);
+    int status = artel_doorbell_sleep(&self->bell, self->base.watchers != 0);
+    if (status == ARTEL_E_PROTOCOL) {
+        note_fault(self);
+    }
     if (spin != NULL) {
         artel_spin_slept(spin, artel_clock_now_ns() - began_ns);
     }
@@ -330,9 +197,9 @@ static ssize_t shared_read(struct artel_transport *base, void *into, size_t len,
         got = take_input(self, into, len);
     } else if (got == -EAGAIN) {
         if (base->watchers != 0) {
-            say(self, &self->for_input);
+            artel_doorbell_say(&self->bell, &self->bell.for_input);
         }
-        if (self->for_input.said || ++self->empty_reads >= READS_PER_LOOK) {
+        if (self->bell.for_input.said || ++self->empty_reads >= READS_PER_LOOK) {
             /* What is here now is taken before any byte: for what then stays in the ring
              * the doorbell must go on ringing. */
             got = take_input(self, into, len);
@@ -343,7 +210,7 @@ static ssize_t shared_read(struct artel_transport *base, void *into, size_t len,
         }
     }
     if (got != -EAGAIN && base->watchers == 0) {
-        unsay(self, &self->for_input);
+        artel_doorbell_unsay(&self->bell, &self->bell.for_input);
     }
     return got;
 }
@@ -368,14 +235,15 @@ static ssize_t give_output(struct shared_transport *self, const struct iovec *pa
             at += (size_t)put;
             sent += (size_t)put;
             if (put > 0) {
-                wake(self, &self->out.ring.control->reader_sleeps);
+                artel_doorbell_wake(&self->bell, &self->out.ring.control->reader_sleeps);
             }
             if ((size_t)put < wanted) {
                 return (ssize_t)sent;
             }
         }
     }
-    unsay(self, &self->for_room); /* nothing is left that would wait for it */
+    /* Nothing is left that would wait for room. */
+    artel_doorbell_unsay(&self->bell, &self->bell.for_room);
     return (ssize_t)sent;
 }
 
@@ -386,18 +254,19 @@ static ssize_t shared_writev(struct artel_transport *base, const struct iovec *p
     if (self->fault != 0) {
         return self->fault;
     }
-    if (self->ended || atomic_load(&self->out.ring.control->gone) != 0) {
+    if (self->bell.ended || atomic_load(&self->out.ring.control->gone) != 0) {
         return -EPIPE;
     }
     ssize_t sent = give_output(self, parts, count);
     if (sent == 0) {
-        if (is_rung_for(&self->for_room)) { /* for nothing, or others were faster */
-            say(self, &self->for_room);
+        if (artel_doorbell_has_rung_for(&self->bell.for_room)) {
+            /* For nothing, or others were faster. */
+            artel_doorbell_say(&self->bell, &self->bell.for_room);
             sent = has_room(self) ? give_output(self, parts, count) : 0;
         }
         look_at_doorbell(self); /* nobody may be left who makes room */
     }
-    return sent >= 0 && self->ended ? -EPIPE : sent;
+    return sent >= 0 && self->bell.ended ? -EPIPE : sent;
 }
 
 static bool shared_arm(struct artel_transport *base, bool want_read, bool want_write,
@@ -406,21 +275,21 @@ static bool shared_arm(struct artel_transport *base, bool want_read, bool want_w
     struct shared_transport *self = shared_of(base);
     *events = want_read || want_write ? POLLIN : 0; /* the doorbell tells of both */
     if (want_read) {
-        say(self, &self->for_input);
+        artel_doorbell_say(&self->bell, &self->bell.for_input);
     } else {
         /* Also with watchers: what has rung for input would end a sleep that is not for
          * it at once, again and again. The next empty read says it anew. */
-        unsay(self, &self->for_input);
+        artel_doorbell_unsay(&self->bell, &self->bell.for_input);
     }
     if (want_write) {
-        say(self, &self->for_room);
+        artel_doorbell_say(&self->bell, &self->bell.for_room);
     } else {
-        unsay(self, &self->for_room);
+        artel_doorbell_unsay(&self->bell, &self->bell.for_room);
     }
     if (shared_ready(base, want_read, want_write)) {
         return true;
     }
-    if (self->owed > 0) {
+    if (self->bell.owed > 0) {
         look_at_doorbell(self);
     }
     return is_over(self) && (want_read || want_write);
@@ -430,7 +299,7 @@ static int shared_shutdown_write(struct artel_transport *base)
 {
     struct artel_ring_control *control = shared_of(base)->out.ring.control;
     atomic_store(&control->closed, 1);
-    wake(shared_of(base), &control->reader_sleeps);
+    artel_doorbell_wake(&shared_of(base)->bell, &control->reader_sleeps);
     return 0;
 }
 
@@ -442,7 +311,7 @@ static void shared_free(struct artel_transport *base)
          */
         shared_shutdown_write(base);
         atomic_store(&self->in.ring.control->gone, 1);
-        wake(self, &self->in.ring.control->writer_sleeps);
+        artel_doorbell_wake(&self->bell, &self->in.ring.control->writer_sleeps);
     }
     atomic_fetch_sub_explicit(&alive, 1, memory_order_relaxed);
     artel_memory_rings_unmap(&self->rings);
@@ -477,8 +346,8 @@ int artel_shared_transport_new(struct artel_transport **transport, int fd,
     self->rings = *rings;
     artel_ring_reader_init(&self->in, is_master ? &rings->to_master : &rings->to_worker);
     artel_ring_writer_init(&self->out, is_master ? &rings->to_worker : &rings->to_master);
-    self->for_input.sleeps = &self->in.ring.control->reader_sleeps;
-    self->for_room.sleeps = &self->out.ring.control->writer_sleeps;
+    artel_doorbell_init(&self->bell, fd, &self->in.ring.control->reader_sleeps,
+                        &self->out.ring.control->writer_sleeps);
     artel_spin_init(&self->spin);
     self->processors = artel_processors_allowed();
     self->is_master = is_master;
