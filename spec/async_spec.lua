@@ -13,7 +13,7 @@ local function fromCallback(fn)
     ok, err = pcall(fn)
     called = true
   end)
-  while not called do uv.run "once" end
+  helper.runLoopUntil(function() return called end)
   return ok, err
 end
 

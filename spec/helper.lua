@@ -202,6 +202,18 @@ function helper.eventually(probe)
   error("it did not come to pass within " .. helper.TIMEOUT .. " s", 2)
 end
 
+--- Runs luv's loop until `isDone()`, and nothing else meanwhile. Handles that were closed until
+--- then have ended.
+function helper.runLoopUntil(isDone)
+  local timer, isLate = uv.new_timer(), false
+  uv.update_time()
+  timer:start(helper.TIMEOUT * 1000, 0, function() isLate = true end)
+  while not isDone() and not isLate do uv.run "once" end
+  timer:close()
+  uv.run "nowait"
+  if isLate then error("it did not come to pass within " .. helper.TIMEOUT .. " s", 2) end
+end
+
 --- What a process does, as a letter of proc(5), "S" when it sleeps; nil when there is none.
 function helper.state(pid)
   local file = io.open(("/proc/%d/stat"):format(pid))

@@ -221,15 +221,22 @@ describe("time of a request", function()
     assert.same({ 1, 1 }, { status(workers).done, status(workers).failed })
   end)
 
-  it("behind others at a worker counts as queued, not as running", function()
-    local folder <close> = helper.folder()
-    local gate = folder.path .. "/gate"
-    local workers <close> = pool(([[if request == "slow" then computeUntil(%q) end
+  --- A pool of one worker, which has begun a request that takes until there is the file `gate`, and
+  --- is sent a second one nevertheless.
+  local function busyPool(gate)
+    local workers = pool(([[if request == "slow" then computeUntil(%q) end
       return request]]):format(gate), 1)
     local slow = ask(workers, "slow")[1]
     helper.eventually(function() return pools.hasBegun(workers) end)
-    workers:engine().options.queueTimeout = 0.05 -- from here on: for the follower
     workers:engine().slots[1].depth = 2
+    return workers, slow
+  end
+
+  it("behind others at a worker counts as queued, not as running", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close>, slow = busyPool(gate)
+    workers:engine().options.queueTimeout = 0.05 -- from here on: for the follower
     local follower = artel.async(function() return workers:request "follower" end)
     assert.equal(0, status(workers).queued) -- it was sent
     local _, err = outcome(follower)
@@ -241,12 +248,8 @@ describe("time of a request", function()
   it("does not run at a worker that has begun another one", function()
     local folder <close> = helper.folder()
     local gate = folder.path .. "/gate"
-    local workers <close> = pool(([[if request == "slow" then computeUntil(%q) end
-      return request]]):format(gate), 1)
-    local slow = ask(workers, "slow")[1]
-    helper.eventually(function() return pools.hasBegun(workers) end)
+    local workers <close>, slow = busyPool(gate)
     local slot = workers:engine().slots[1]
-    slot.depth = 2
     local behind = artel.async(function() return workers:request("behind", { timeout = 0.01 }) end)
     assert.equal(2, slot.inFlight)
     helper.eventually(function() -- until it is taken back, which takes longer than it may run

@@ -8,19 +8,6 @@ local uv = require "luv"
 
 local TIMEOUT = helper.TIMEOUT
 
---- Runs the loop, which a timer of the program's own keeps going, until `isDone()`; nothing
---- else is called meanwhile.
-local function runLoopUntil(isDone)
-  local hasEnded = false
-  local timer = uv.new_timer()
-  timer:start(TIMEOUT * 1000, 0, function() hasEnded = true end)
-  while not isDone() do
-    uv.run "once"
-    assert(not hasEnded, "it did not come to pass within " .. TIMEOUT .. " s")
-  end
-  timer:close()
-end
-
 local COMPUTES = "if request == 'compute' then while true do end end return request"
 
 describe("a pool on a loop, for which nobody waits,", function()
@@ -55,14 +42,14 @@ describe("a pool on a loop, for which nobody waits,", function()
     end
     local child
     for lives = 1, 3 do -- at once, then after a time that grows
-      runLoopUntil(function()
+      helper.runLoopUntil(function()
         child = child or newChild()
         return #exits == lives and child
       end)
       uv.kill(child, "sigkill")
       child = nil
     end
-    runLoopUntil(function() return #exits == 4 end)
+    helper.runLoopUntil(function() return #exits == 4 end)
     assert.same({ "SIGKILL", "SIGKILL", "SIGKILL", "SIGKILL" }, exits)
     helper.await(function() assert.equal("served", workers:request "served") end)
   end)

@@ -134,7 +134,7 @@ describe("with many at once, a shared worker", function()
     local opener = uv.new_pipe()
     opener:open(gate[2])
     opener:close()
-    while finished < MASTERS do uv.run "once" end
+    helper.runLoopUntil(function() return finished == MASTERS end)
     pipe:close()
     uv.run "nowait"
     local seen, pids = {}, {}

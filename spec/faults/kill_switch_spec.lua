@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local artel = require "artel"
 local core = require "artel.core"
+local helper = require "spec.helper"
 local killSwitch = require "artel.kill_switch"
 local program = require "spec.program"
 local support = require "spec.shared.support"
@@ -43,8 +44,7 @@ describe("the kill switch", function()
           process:close()
         end))
       end
-      while running > 0 do uv.run "once" end
-      uv.run "nowait"
+      helper.runLoopUntil(function() return running == 0 end)
       assert.same({}, failed)
       local found, expected = {}, 0
       for _, item in ipairs(factory:getDisabledSharedWorkers()) do found[item] = true end

@@ -2,6 +2,7 @@
 -- Clients that are not ours: nothing but python3's socket and json modules, and a pipe into
 -- socat. They speak JSON Lines.
 
+local helper = require "spec.helper"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -112,7 +113,7 @@ local function run(path, arguments, input)
   end
   stdin:write(input or "")
   stdin:shutdown(function() stdin:close() end)
-  while open > 0 do uv.run "once" end
+  helper.runLoopUntil(function() return open == 0 end)
   process:close()
   uv.run "nowait"
   return text, code

@@ -104,7 +104,7 @@ describe("SIGKILL", function()
         env = program.environment() }, function() ended = true end)
       local worker = awaitHeld()
       uv.kill(pid, "sigkill")
-      while not ended do uv.run "once" end
+      helper.runLoopUntil(function() return ended end)
       process:close()
       uv.run "nowait"
       local factory = support.factory { channelFactory = options.channelFactory }
@@ -150,7 +150,7 @@ describe("SIGKILL", function()
         return reader:receiveMessage()
       end),
     }
-    while core.unread(reader) == 0 do uv.run "once" end
+    helper.runLoopUntil(function() return core.unread(reader) > 0 end)
     uv.kill(pid, "sigkill")
     for _, task in ipairs(waiting) do
       local answer, err = task:await(TIMEOUT)

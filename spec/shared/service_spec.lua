@@ -3,6 +3,7 @@
 -- exit codes. A small harness in Python stands for the manager.
 
 local core = require "artel.core"
+local helper = require "spec.helper"
 local hostPath = require "artel.host_path"
 local program = require "spec.program"
 local support = require "spec.shared.support"
@@ -75,13 +76,12 @@ while True:
     for line in text:gmatch "[^\n]+" do notices[line] = true end
   end)
   local function await(line)
-    while not notices[line] do uv.run "once" end
+    helper.runLoopUntil(function() return notices[line] end)
   end
   await "bound"
   return path, await, function()
     process:kill "sigterm"
-    while process:is_active() or not output:is_closing() do uv.run "once" end
-    uv.run "nowait"
+    helper.runLoopUntil(function() return not process:is_active() and output:is_closing() end)
     os.remove(path)
   end
 end
@@ -111,8 +111,7 @@ describe("a shared worker under a service manager", function()
       end
     end)
     function service.awaitEnd()
-      while not (service.code and service.ended) do uv.run "once" end
-      uv.run "nowait"
+      helper.runLoopUntil(function() return service.code and service.ended end)
       return service.code
     end
     processes[#processes + 1] = service

@@ -4,13 +4,13 @@
 
 local artel = require "artel"
 local core = require "artel.core"
+local helper = require "spec.helper"
 local uv = require "luv"
-require "artel.loop_luv" -- opens a descriptor for good
 
 local support = {}
 
 --- Seconds; far more than anything here takes.
-support.TIMEOUT = 120
+support.TIMEOUT = helper.TIMEOUT
 
 local ENVIRONMENT_MARK = "ARTEL_SPEC_OF" -- what finds the processes of a spec among all others
 
@@ -144,19 +144,10 @@ function support.bareClient(address)
       client.ended, client.err = true, err
     end
   end)
-  local function runUntil(condition)
-    local timer = uv.new_timer()
-    local expired = false
-    timer:start(support.TIMEOUT * 1000, 0, function() expired = true end)
-    while not condition() and not expired do uv.run "once" end
-    timer:close()
-    uv.run "nowait"
-    return not expired
-  end
   function client.send(_, bytes)
     local done, failure = false, nil
     pipe:write(bytes, function(err) done, failure = true, err end)
-    runUntil(function() return done end)
+    helper.runLoopUntil(function() return done end)
     return failure == nil, failure
   end
   --- Writes without waiting for it to leave.
@@ -168,18 +159,18 @@ function support.bareClient(address)
       if type(wanted) == "number" then return #self.received >= wanted end
       return wanted ~= nil and self.received:find(wanted) ~= nil
     end
-    if not runUntil(isHere) then error("nothing came", 2) end
+    helper.runLoopUntil(isHere)
     return self.received
   end
   function client:awaitEnd()
-    if not runUntil(function() return self.ended end) then error("the end did not come", 2) end
+    helper.runLoopUntil(function() return self.ended end)
     return self.received
   end
   function client.stopReading() pipe:read_stop() end
   function client.shutdown()
     local done = false
     pipe:shutdown(function() done = true end)
-    runUntil(function() return done end)
+    helper.runLoopUntil(function() return done end)
   end
   function client.close()
     if not pipe:is_closing() then pipe:close() end

@@ -313,7 +313,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
         sender:sendMessage "to all"
         sender:receiveMessage(TIMEOUT)
       end):await(TIMEOUT)
-      while ends < 3 do uv.run "once" end
+      helper.runLoopUntil(function() return ends == 3 end)
       assert.same({ "to all", "to all", "to all" }, received)
       for _, worker in ipairs(workers) do worker:close() end
       support.stop(factory, address)
