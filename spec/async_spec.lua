@@ -1,21 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 local artel = require "artel"
 local helper = require "spec.helper"
+local pools = require "spec.pools"
 local uv = require "luv"
 
 local TIMEOUT = helper.TIMEOUT
-
--- Calls `fn` from a luv callback, outside any coroutine of artel's; answers what it raises.
-local function fromCallback(fn)
-  local timer, called, ok, err = uv.new_timer(), false, nil, nil
-  timer:start(0, 0, function()
-    timer:close()
-    ok, err = pcall(fn)
-    called = true
-  end)
-  helper.runLoopUntil(function() return called end)
-  return ok, err
-end
 
 describe("artel.async", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
@@ -245,19 +234,25 @@ describe("a call that waits in a luv callback", function()
   it("raises, where it was called, unless there is nothing to wait for", function()
     local both <close> = helper.pair()
     local left, right = both.left, both.right
+    local workers <close> = pools.new("return request", 1)
     local task = artel.async(function() return left:receiveMessage() end)
     for _, wait in ipairs {
       function() right:receiveMessage() end, function() right:receiveMessage(1) end,
       function() right:request(1) end, function() right:receiveRequest() end,
       function() right:messages()() end,
       function() artel.select { right } end, function() task:await() end,
+      function() workers:request(1, {}) end, function() workers:map { 1 } end,
+      function() for _ in workers:imap { 1 } do end end,
+      function() artel.map(function(n) return n end, { 1 }) end,
+      function() for _ in artel.imap(function(n) return n end, { 1 }) do end end,
+      function() workers:receiveMessage() end,
     } do
-      local ok, err = fromCallback(wait)
+      local ok, err = helper.fromCallback(wait)
       assert.is_false(ok)
       assert.matches("^spec/async_spec.lua:%d+: this would block the loop: use artel.async",
         tostring(err))
     end
-    local ok = fromCallback(function()
+    local ok = helper.fromCallback(function()
       assert.equal("timeout", select(2, right:receiveMessage(0)).kind)
       left:sendMessage "there"
       assert.equal("there", right:receiveMessage())
@@ -270,7 +265,7 @@ describe("a call that waits in a luv callback", function()
   it("but sendMessage queues, and close sends what is queued", function()
     local both <close> = helper.pair()
     local left, right = both.left, both.right
-    local ok, err = fromCallback(function()
+    local ok, err = helper.fromCallback(function()
       local sent, pending = left:sendMessage(("x"):rep(4 << 20))
       assert.is_true(sent)
       assert.is_true(pending > 0)

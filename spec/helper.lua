@@ -214,6 +214,20 @@ function helper.runLoopUntil(isDone)
   if isLate then error("it did not come to pass within " .. helper.TIMEOUT .. " s", 2) end
 end
 
+--- Calls `fn` from a luv callback, outside any coroutine of artel's; answers as pcall does.
+---@return boolean ok
+---@return any err
+function helper.fromCallback(fn)
+  local timer, called, ok, err = uv.new_timer(), false, nil, nil
+  timer:start(0, 0, function()
+    timer:close()
+    ok, err = pcall(fn)
+    called = true
+  end)
+  helper.runLoopUntil(function() return called end)
+  return ok, err
+end
+
 --- What a process does, as a letter of proc(5), "S" when it sleeps; nil when there is none.
 function helper.state(pid)
   local file = io.open(("/proc/%d/stat"):format(pid))

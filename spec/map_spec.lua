@@ -144,6 +144,8 @@ describe("artel.map", function()
       function() artel.map("x", { 1 }, { arguments = { print } }) end)
     assert.error_matches(function() artel.map(print, { 1 }) end, "written in C")
     assert.error_matches(function() artel.map(1, { 1 }) end, "function or a module expected")
+    helper.raisesHere("bad argument #1 to 'imap' (a function or a module expected, got number)",
+      function() artel.imap(1, { 1 }) end)
   end)
 
   it("refuses a list with a hole, which would be taken for its end", function()

@@ -99,7 +99,10 @@ end
 ---@param what function|string
 ---@param items any[]|fun(): any
 ---@param options? table
-function artel.imap(what, items, options) return maps.imap(factory(), what, items, options, 2) end
+function artel.imap(what, items, options)
+  local iterate, state, initial, closing = maps.imap(factory(), what, items, options, 2)
+  return iterate, state, initial, closing -- no tail call: errors are to name who has called this
+end
 
 -- See lua/artel/shared_factory.lua and lua/artel/kill_switch_methods.lua.
 for _, names in ipairs { sharedFactory.names, killSwitchMethods.names } do

@@ -5,6 +5,7 @@ local core = require "artel.core"
 local export = require "artel.export"
 local poolMap = require "artel.pool_map"
 local poolOptions = require "artel.pool_options"
+local waiting = require "artel.waiting"
 
 local map = {}
 
@@ -45,6 +46,7 @@ end
 
 local function prepare(factory, what, items, given, name, level)
   poolMap.checkItems(items, name, 2, level + 1)
+  waiting.check(level + 1) -- a pool that is started must be closed, which waits
   local options, forPool, context = poolOptions.both(given)
   if not options then error(("%s: %s"):format(name, forPool), level + 1) end
   if type(items) == "table" and not (given and given.workers) then
@@ -65,7 +67,7 @@ end
 --- The same as an iterator of index, response, err, item.
 function map.imap(factory, what, items, options, level)
   local pool, mapOptions = prepare(factory, what, items, options, "imap", level + 1)
-  return poolMap.imap(pool:engine(), items, mapOptions, level + 1, function() pool:close() end)
+  return poolMap.imap(pool:engine(), items, mapOptions, function() pool:close() end)
 end
 
 return map

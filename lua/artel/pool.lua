@@ -200,7 +200,7 @@ end
 ---@param options? table
 function WorkerPool:imap(items, options)
   local engine = engineOf(self, 2)
-  return poolMap.imap(engine, items, checkMap(items, options, "imap", 2), 2)
+  return poolMap.imap(engine, items, checkMap(items, options, "imap", 2))
 end
 
 --- For artel.map.

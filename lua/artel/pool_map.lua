@@ -153,9 +153,8 @@ function poolMap.map(engine, items, options, level)
 end
 
 --- pool:imap(): an iterator of index, response, err, item, in order of completion.
----@param level integer where waiting is refused, as for error()
 ---@param atEnd? fun() called when the loop is left, however
-function poolMap.imap(engine, items, options, level, atEnd)
+function poolMap.imap(engine, items, options, atEnd)
   local ready, first, last = {}, 1, 0
   local run = newRun(engine, items, options, function(self, index, value, err)
     if err then err.index = index end
@@ -173,7 +172,7 @@ function poolMap.imap(engine, items, options, level, atEnd)
     end
   end
   local function nextAnswer()
-    if first > last then run:goOn(function() return first <= last end, level + 1) end
+    if first > last then run:goOn(function() return first <= last end, 2) end
     local answer = ready[first]
     if not answer then
       close()

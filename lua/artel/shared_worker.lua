@@ -214,7 +214,8 @@ function SharedWorker:receiveMessageDirectly(timeout)
     error("bad argument #1 to 'receiveMessageDirectly' (seconds from 0 up expected)", 2)
   end
   core.checkOpen(self, 2)
-  return channelModule.receiveNew(self, dispatch.stateOf(self), timeout, 2)
+  local message, err = channelModule.receiveNew(self, dispatch.stateOf(self), timeout, 2)
+  return message, err
 end
 
 --- Iterates over what was set aside; of what could not be decoded only receiveMessage tells.

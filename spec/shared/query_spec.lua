@@ -2,6 +2,7 @@
 -- Asking a shared worker how it is, and keeping what arrives meanwhile.
 
 local artel = require "artel"
+local helper = require "spec.helper"
 local support = require "spec.shared.support"
 
 local TIMEOUT = support.TIMEOUT
@@ -170,6 +171,9 @@ for _, encoding in ipairs { "msgpack", "json" } do
       local message, err = worker:receiveMessageDirectly(0)
       assert.is_nil(message)
       assert.equal("timeout", err.kind)
+      local ok, refusal = helper.fromCallback(function() worker:receiveMessageDirectly() end)
+      assert.is_false(ok)
+      assert.matches("^spec/shared/query_spec.lua:%d+: this would block the loop", refusal)
       worker:close()
       support.stop(factory, address)
     end)
