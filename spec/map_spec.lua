@@ -50,6 +50,26 @@ describe("map over a pool", function()
     assert.same({ n = 0 }, workers:map {})
   end)
 
+  it("takes fewer ahead where they are large, and sends a worker fewer still", function()
+    local workers <close> = pool("{ onRequest = function(_, r) return #r end }", 2)
+    local slots = workers:engine().slots
+    local size, count = 600 << 10, 120
+    local taken, seen, most = 0, 0, 0
+    local function large()
+      if taken == count then return nil end
+      taken = taken + 1
+      return ("x"):rep(size)
+    end
+    for _, response in workers:imap(large) do
+      assert.equal(size, response)
+      seen = seen + 1
+      most = math.max(most, taken - seen)
+      for _, slot in ipairs(slots) do assert.is_true(slot.inFlight <= 2) end
+    end
+    assert.equal(count, seen)
+    assert.is_true(most * size <= 10 << 20)
+  end)
+
   it("ends at the first error with its index, or collects them all #valgrind", function()
     local workers <close> = pool(ECHO, 2)
     local results, err = workers:map { 1, 2, "bad", 4 }

@@ -12,6 +12,8 @@ local poolMap = {}
 
 -- Items taken ahead for each worker: enough to keep the deepest pipeline full.
 local WINDOW = 2 * core.claimSlots
+-- And their bytes, past one for each worker: so much hides that they are being made.
+local BYTES_AHEAD = 4 << 20
 
 --- Raises unless `items` can be mapped over. A hole would be taken for the end of the list.
 ---@param position integer of the argument
@@ -59,8 +61,11 @@ end
 
 --- Whether another item may be taken ahead. One always may, however large.
 function Run:hasRoom()
-  return self.open < self.window
-    and (self.open == 0 or hasBytesFor(self.engine, 1))
+  local open, engine = self.open, self.engine
+  if open == 0 then return true end
+  local workers = #engine.slots
+  return open < self.window and (open < workers or engine.openBytes < BYTES_AHEAD * workers)
+    and hasBytesFor(engine, 1)
 end
 
 --- Whether so much has ended that it is time to take more: many at once cost less.

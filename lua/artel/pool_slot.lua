@@ -13,6 +13,8 @@ local isOpen, now = core.isOpen, core.now
 --- What a worker may have waiting, seconds of work: more in flight saves wake-ups, and what
 --- has not begun can be taken back.
 local WORK_AHEAD = 0.002
+--- And bytes of requests: more would lie in the channel's queue a second time, for nothing.
+local BYTES_AHEAD = 1 << 20
 -- How much of the latest run time goes into the average.
 local AVERAGE_WEIGHT = 0.2
 
@@ -24,6 +26,7 @@ local BACKOFF_FIRST, BACKOFF_MAX = 0.1, 10 -- seconds
 ---@field state artel.ChannelState? the worker's
 ---@field isReady boolean
 ---@field inFlight integer requests sent and not answered, given-up ones among them
+---@field bytesInFlight integer theirs
 ---@field jobs table<integer, table> them, by id
 ---@field claimed table<integer, boolean> which of the claim words are theirs
 ---@field lastId integer
@@ -52,7 +55,7 @@ local guardClass = {
 }
 
 function Slot.new(pool, index)
-  return setmetatable({ pool = pool, index = index, failures = 0, isReady = false, inFlight = 0,
+  return setmetatable({ pool = pool, index = index, failures = 0, isReady = false, inFlight = 0, bytesInFlight = 0,
     most = pool.options.maxRequestsPerWorker or math.huge,
     jobs = {}, lastId = 0, depth = 1, served = 0, sent = 0 }, Slot)
 end
@@ -61,7 +64,7 @@ end
 function Slot:occupy(worker, isReady)
   self.worker, self.state, self.isReady = worker, dispatch.stateOf(worker), isReady
   self.guard = setmetatable({ slot = self, worker = worker }, guardClass)
-  self.inFlight, self.jobs, self.claimed = 0, {}, {}
+  self.inFlight, self.bytesInFlight, self.jobs, self.claimed = 0, 0, {}, {}
   self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0
   self.since = core.now()
 end
@@ -82,7 +85,9 @@ end
 function Slot:isServing() return self.isReady and self.sent < self.most end
 
 --- Whether the worker may get another request now.
-function Slot:hasRoom() return self.inFlight < self.depth and self:isServing() end
+function Slot:hasRoom()
+  return self.inFlight < self.depth and self.bytesInFlight < BYTES_AHEAD and self:isServing()
+end
 
 local ID_MAX, CLAIM_SLOTS = 0xFFFFFFFF, core.claimSlots
 
@@ -109,6 +114,7 @@ function Slot:send(job)
   state.pendingCount = state.pendingCount + 1
   self.jobs[id], self.claimed[id % CLAIM_SLOTS] = job, true
   self.inFlight, self.sent = inFlight + 1, self.sent + 1
+  self.bytesInFlight = self.bytesInFlight + #job.bytes
   job.slot, job.id, job.done, job.sentAt = self, id, false, now()
   return true
 end
@@ -117,7 +123,7 @@ end
 function Slot:forget(job)
   local id = job.id
   self.jobs[id], self.claimed[id % CLAIM_SLOTS] = nil, nil
-  self.inFlight = self.inFlight - 1
+  self.inFlight, self.bytesInFlight = self.inFlight - 1, self.bytesInFlight - #job.bytes
 end
 
 --- The bytes of the request that has been in flight for longest: the one that runs, unless the
@@ -135,7 +141,8 @@ end
 function Slot:answered(job)
   local id = job.id
   self.jobs[id], self.claimed[id % CLAIM_SLOTS] = nil, nil
-  self.inFlight, self.served = self.inFlight - 1, self.served + 1
+  self.inFlight, self.bytesInFlight = self.inFlight - 1, self.bytesInFlight - #job.bytes
+  self.served = self.served + 1
   local run = claimRunTime(self.worker, id)
   if run <= 0 then return nil end
   local average = self.averageRun or run
