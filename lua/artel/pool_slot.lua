@@ -55,9 +55,9 @@ local guardClass = {
 }
 
 function Slot.new(pool, index)
-  return setmetatable({ pool = pool, index = index, failures = 0, isReady = false, inFlight = 0, bytesInFlight = 0,
+  return setmetatable({ pool = pool, index = index, failures = 0, isReady = false,
     most = pool.options.maxRequestsPerWorker or math.huge,
-    jobs = {}, lastId = 0, depth = 1, served = 0, sent = 0 }, Slot)
+    inFlight = 0, bytesInFlight = 0, jobs = {}, lastId = 0, depth = 1, served = 0, sent = 0 }, Slot)
 end
 
 --- Puts a worker into the slot.
