@@ -4,12 +4,16 @@
 local core = require "artel.core"
 
 ---@class artel.Deadlines
+---@field cancelled integer how many of them were cancelled
 ---@field onEarlier fun()? called when what was added is due before everything else
 local Deadlines = {}
 Deadlines.__index = Deadlines
 
+-- Fewer than these are not worth looking at all.
+local CANCELLED_MIN = 64
+
 ---@return artel.Deadlines
-function Deadlines.new() return setmetatable({}, Deadlines) end
+function Deadlines.new() return setmetatable({ cancelled = 0 }, Deadlines) end
 
 --- Calls `callback(...)` from run(), `seconds` from now.
 ---@return table entry for cancel()
@@ -25,29 +29,55 @@ function Deadlines:add(seconds, callback, ...)
   return entry
 end
 
---- The entry stays in the heap until its time, and does nothing then.
-function Deadlines.cancel(entry) entry.callback = nil end
-
-local function removeFirst(self)
-  local last = table.remove(self)
+--- Finds the place for an entry, at or below one that is free.
+local function sink(self, i, entry)
   local size = #self
-  if size == 0 then return end
-  local i = 1
   while true do
     local child = 2 * i
     if child > size then break end
     if child < size and self[child + 1].at < self[child].at then child = child + 1 end
-    if self[child].at >= last.at then break end
+    if self[child].at >= entry.at then break end
     self[i] = self[child]
     i = child
   end
-  self[i] = last
+  self[i] = entry
+end
+
+local function removeFirst(self)
+  local last = table.remove(self)
+  if #self > 0 then sink(self, 1, last) end
+end
+
+local function removeCancelled(self)
+  local size, kept = #self, 0
+  for i = 1, size do
+    local entry = self[i]
+    if entry.callback then
+      kept = kept + 1
+      self[kept] = entry
+    end
+  end
+  for i = kept + 1, size do self[i] = nil end
+  for i = kept // 2, 1, -1 do sink(self, i, self[i]) end
+  self.cancelled = 0
+end
+
+--- An entry that was cancelled stays in the heap until its time, or until there are more such
+--- than others: else an hour's requests would be kept where each may take an hour.
+function Deadlines:cancel(entry)
+  if not entry.callback then return end
+  entry.callback = nil
+  self.cancelled = self.cancelled + 1
+  if self.cancelled > CANCELLED_MIN and self.cancelled > #self // 2 then removeCancelled(self) end
 end
 
 --- Seconds until the earliest is due, at least 0; nil when there is none.
 ---@return number?
 function Deadlines:left()
-  while self[1] and not self[1].callback do removeFirst(self) end
+  while self[1] and not self[1].callback do
+    removeFirst(self)
+    self.cancelled = self.cancelled - 1
+  end
   return self[1] and math.max(0, self[1].at - core.now())
 end
 
@@ -55,8 +85,10 @@ end
 function Deadlines:run()
   while self:left() == 0 do
     local entry = self[1]
+    local callback = entry.callback
     removeFirst(self)
-    entry.callback(table.unpack(entry))
+    entry.callback = nil -- there is nothing left to cancel
+    callback(table.unpack(entry))
   end
 end
 

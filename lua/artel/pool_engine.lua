@@ -49,8 +49,8 @@ local function finish(engine, job, value, err)
   job.ended, job.answer, job.failure = true, value, err
   engine.openBytes = engine.openBytes - #job.bytes
   if err then engine.failed = engine.failed + 1 else engine.finished = engine.finished + 1 end
-  if job.queueEntry then Deadlines.cancel(job.queueEntry) end
-  if job.runEntry then Deadlines.cancel(job.runEntry) end
+  if job.queueEntry then engine.deadlines:cancel(job.queueEntry) end
+  if job.runEntry then engine.deadlines:cancel(job.runEntry) end
   job.onEnd(job)
 end
 
@@ -61,6 +61,7 @@ end
 
 local function enqueue(engine, job, first)
   job.isQueued, job.slot = true, nil
+  if job.runEntry then engine.deadlines:cancel(job.runEntry) end
   engine.queued = engine.queued + 1
   if first then engine.queue:pushFront(job) else engine.queue:push(job) end
 end
@@ -207,7 +208,6 @@ local function lost(engine, job, err)
   local begun = state ~= "queued" and state ~= "recalled"
   job.slot:forget(job)
   if job.givenUp then return end
-  if job.runEntry then Deadlines.cancel(job.runEntry) end
   if begun then job.attempts = job.attempts + 1 end
   if begun and job.attempts > engine.options.retries or engine.closing then
     engine.staff:judge(err)
