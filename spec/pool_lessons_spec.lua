@@ -232,20 +232,6 @@ describe("time of a request", function()
     return workers, slow
   end
 
-  it("is forgotten at its end, however long it might have taken, and others still do", function()
-    local folder <close> = helper.folder()
-    local gate = folder.path .. "/gate"
-    local workers <close> = pool(([[if request == "slow" then computeUntil(%q) end
-      return request]]):format(gate), 2, { requestTimeout = 3600, queueTimeout = 3600 })
-    local slow = ask(workers, "slow")[1]
-    local items = {}
-    for n = 1, 1000 do items[n] = n end
-    assert.equal(1000, workers:map(items).n)
-    assert.is_true(#workers:engine().deadlines < 200)
-    helper.write(gate, "")
-    assert.equal("slow", outcome(slow))
-  end)
-
   it("behind others at a worker counts as queued, not as running", function()
     local folder <close> = helper.folder()
     local gate = folder.path .. "/gate"

@@ -72,6 +72,31 @@ describe("what waits in a pool is bounded", function()
     assert.equal(5000, #outcome(large))
   end)
 
+  it("without those that have ended, though no worker is free", function()
+    local workers <close> = poolWithGate(gate, 1)
+    local slow = ask(workers, "slow")[1]
+    local tasks = {}
+    for n = 1, 500 do tasks[n] = artel.async(function() return workers:request(n) end) end
+    local last = artel.async(function() return workers:request "last" end)
+    for _, task in ipairs(tasks) do task:cancel() end
+    assert.equal(1, status(workers).queued)
+    assert.is_true(workers:engine().queue:length() < 100)
+    helper.write(gate, "")
+    assert.equal("slow", outcome(slow))
+    assert.equal("last", outcome(last))
+  end)
+
+  it("and so are time limits, though one is long and its request still runs", function()
+    local workers <close> = poolWithGate(gate, 2, { requestTimeout = 3600, queueTimeout = 3600 })
+    local slow = ask(workers, "slow")[1]
+    local items = {}
+    for n = 1, 1000 do items[n] = n end
+    assert.equal(1000, workers:map(items).n)
+    assert.is_true(#workers:engine().deadlines < 200)
+    helper.write(gate, "")
+    assert.equal("slow", outcome(slow))
+  end)
+
   it("in bytes for a map too, which takes no more items ahead", function()
     local workers <close> = poolWithGate(gate, 2, { maxQueueBytes = 100000 })
     assert.is_true(workers:waitUntilReady(TIMEOUT))

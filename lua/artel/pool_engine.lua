@@ -59,6 +59,22 @@ local function leaveQueue(engine, job)
   engine.queued = engine.queued - 1
 end
 
+-- So many ended jobs may stay in the queue until it is their turn.
+local ENDED_MIN = 64
+
+--- Takes a job that ends out of the queue: with all others that have, once they are more than
+--- those that wait. Else they would all be kept for as long as no worker is free.
+local function withdraw(engine, job)
+  leaveQueue(engine, job)
+  local ended = engine.queue:length() - engine.queued
+  if ended <= ENDED_MIN or ended <= engine.queued then return end
+  local waits = Queue.new()
+  for each in engine.queue:items() do
+    if each.isQueued then waits:push(each) end
+  end
+  engine.queue = waits
+end
+
 local function enqueue(engine, job, first)
   job.isQueued, job.slot = true, nil
   if job.runEntry then engine.deadlines:cancel(job.runEntry) end
@@ -279,7 +295,7 @@ end
 function Engine:cancel(job, err)
   if job.ended then return end
   if job.isQueued then
-    leaveQueue(self, job)
+    withdraw(self, job)
     return finish(self, job, nil, err)
   end
   if not job.slot:recall(job) then return giveUp(self, job, err) end
@@ -290,7 +306,7 @@ end
 --- A job has waited too long: here, or at a worker behind others.
 local function queueTimedOut(engine, job)
   if job.isQueued then
-    leaveQueue(engine, job)
+    withdraw(engine, job)
   elseif job.ended or not job.slot or not job.slot:recall(job) then
     return
   end
