@@ -177,6 +177,21 @@ terminate
     assert.same({ "go on with 1", "go on with 2" }, requests)
   end)
 
+  for how, luv in pairs { ["with luv"] = "require 'luv'", ["without luv"] = "" } do
+    it("handles no more than its master reads, " .. how, function()
+      local folder <close> = helper.folder()
+      local log = folder.path .. "/log"
+      local worker <close> = helper.worker(([[{ onMessage = function(_, length, channel)
+        %s
+        io.open(%q, "a"):write("x"):close()
+        assert(channel:sendMessage(("x"):rep(length)))
+      end }]]):format(luv, log), { maxQueuedBytes = 8 << 20 })
+      for _ = 1, 30 do worker:sendMessage(1 << 20) end
+      helper.restsAfter(worker:getProcessId(), log, 2)
+      for _ = 1, 30 do assert.equal(1 << 20, #worker:receiveMessage(TIMEOUT)) end
+    end)
+  end
+
   it("waits within its handlers, with luv and without", function()
     for _, luv in ipairs { "", "require 'luv'" } do
       local worker <close> = helper.worker(([[{ onRequest = function(self, expression)

@@ -250,6 +250,15 @@ function helper.freeze(worker)
   helper.eventually(function() return helper.state(pid) == "T" end)
 end
 
+--- Waits until a process sleeps (or has ended) after it has made a file so long, bytes.
+function helper.restsAfter(pid, path, length)
+  helper.eventually(function()
+    local file <close> = io.open(path)
+    return file and file:seek "end" >= length
+      and (helper.state(pid) == "S" or not helper.isAlive(pid))
+  end)
+end
+
 --- Runs `fn` in artel.async to its end; what it raises is raised.
 function helper.await(fn, ...)
   local task = artel.async(fn, ...)

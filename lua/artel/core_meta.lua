@@ -244,6 +244,11 @@ function core.setWorkerEnd(channel, workerEnd) end
 ---@param direct boolean
 function core.setDirect(channel, direct) end
 
+--- Whether handlers must wait for the peer to read what they have answered: at the worker's end
+--- of a dedicated worker's channel, while more than a megabyte has not left.
+---@return boolean
+function core.isBackedUp(channel) end
+
 ---@return string
 function core.transportName(channel) end
 

@@ -34,6 +34,7 @@ local dispatch = {}
 ---@field onRequest (fun(channel, id: integer, value: any))? takes a request
 ---@field mayTakeRequest (fun(): boolean)? false: requests stay where they are for now
 ---@field holdsBack boolean? a frame is here that nobody takes for now
+---@field awaitsRoom boolean? since too much of what handlers answered has not left
 ---@field onAdmin (fun(channel, kind: integer): boolean?)? takes a stop, query or status frame
 ---@field onCancel fun(id: integer)?
 ---@field flushHeld fun()? sends the replies that are held back
@@ -381,12 +382,14 @@ end
 --- nobody wants yet. Does no input.
 function dispatch.pump(channel, state)
   if state.pumping then return end -- whoever is at it goes on with what we would have done
-  state.pumping = true
-  serveWriters(channel, state)
-  local ok, err = pcall(pumpFrames, channel, state)
-  state.pumping = nil
-  if state.flushHeld then state.flushHeld() end
-  if not ok then error(err, 0) end
+  repeat
+    state.pumping, state.awaitsRoom = true, nil
+    serveWriters(channel, state)
+    local ok, err = pcall(pumpFrames, channel, state)
+    state.pumping = nil
+    if state.flushHeld then state.flushHeld() end
+    if not ok then error(err, 0) end
+  until not (state.awaitsRoom and core.isOpen(channel)) or core.isBackedUp(channel)
 end
 
 --- Whether receiveMessage(0) would answer something else than a time-out.

@@ -17,7 +17,7 @@ local handlers = {}
 -- Used for every frame.
 local MESSAGE, RESPONSE = frame.MESSAGE, frame.RESPONSE
 local handleMessages, handleRequests = core.handleMessages, core.handleRequests
-local takeWork, peek = core.takeWork, Queue.peek
+local takeWork, isBackedUp, peek = core.takeWork, core.isBackedUp, Queue.peek
 
 -- So many requests of one connection are handled at once; further ones stay in bytes.
 local REQUESTS_MAX = 1000
@@ -273,14 +273,21 @@ function handlers.attach(connection)
     return connection.connecting or connection.stopped or connection.failure ~= nil
   end
 
+  local function hasRoom()
+    state.awaitsRoom = isBackedUp(connection.channel)
+    return not state.awaitsRoom
+  end
+
   function state.onMessage(channel)
-    if isHeld() or connection.busy then return false end
+    if isHeld() or connection.busy or not hasRoom() then return false end
     startFrames(connection, frame.MESSAGE, nil, dispatch.takeNextMessage(channel, state))
     return true
   end
 
   function state.mayTakeRequest()
-    return not isHeld() and (connection.active < REQUESTS_MAX or state.pendingCount > 0)
+    if isHeld() then return false end
+    if state.pendingCount > 0 then return true end -- the answer may stand behind this one
+    return connection.active < REQUESTS_MAX and hasRoom()
   end
 
   function state.onRequest(_, id, request)

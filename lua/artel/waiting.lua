@@ -233,6 +233,9 @@ function waiting.update(channel)
     -- So that two ends that send first do not wait for each other.
     read = read or write and not state.ended and not core.inputEnded(channel)
   end
+  if pending == 0 and (state.awaitsRoom or not state.writeWaiters:isEmpty()) then
+    waiting.kick(channel, state) -- somebody else has sent it all; who waited does not know
+  end
   if not read and not write and not state.watch then return end
   local loop = scheduler.loop()
   if state.watchLoop ~= loop then -- a host that has gone over to luv

@@ -146,9 +146,11 @@ static int arm(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
     bool want_read = lua_toboolean(L, 2);
+    bool want_write = lua_toboolean(L, 3);
     short events = 0;
     artel_channel_watch(box->channel, ARTEL_WATCHER_LOOP, want_read);
-    bool ready = artel_channel_arm(box->channel, want_read, lua_toboolean(L, 3), &events);
+    artel_channel_await_room(box->channel, want_write);
+    bool ready = artel_channel_arm(box->channel, want_read, want_write, &events);
     lua_pushboolean(L, ready);
     lua_pushinteger(L, events);
     return 2;
@@ -293,6 +295,13 @@ static int set_direct(lua_State *L)
     return 0;
 }
 
+/* isBackedUp(channel) → boolean */
+static int is_backed_up(lua_State *L)
+{
+    lua_pushboolean(L, artel_box_is_backed_up(artel_check_open_box(L, 1)));
+    return 1;
+}
+
 /* transportName(channel) → "socket" */
 static int transport_name(lua_State *L)
 {
@@ -328,6 +337,7 @@ void artel_channel_parts_register(lua_State *L)
                                          {"isWorkerEnd", is_worker_end},
                                          {"setWorkerEnd", set_worker_end},
                                          {"setDirect", set_direct},
+                                         {"isBackedUp", is_backed_up},
                                          {"transportName", transport_name},
                                          {NULL, NULL}};
     luaL_setfuncs(L, FUNCTIONS, 0);

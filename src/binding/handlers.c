@@ -18,7 +18,7 @@
 
 int artel_take_work(lua_State *L, struct artel_channel_box *box)
 {
-    if (box->channel == NULL || box->queued_in_lua) {
+    if (box->channel == NULL || box->queued_in_lua || artel_box_is_backed_up(box)) {
         return 0;
     }
     artel_check_open_box(L, ARTEL_CHANNEL);

@@ -20,8 +20,8 @@ enum {
 
 /*
  * Takes the next frame of the box at ARTEL_CHANNEL if it is a message or a request: 4
- * with kind, id, true, value or kind, id, nil, err pushed. 0: there is none, or others
- * were set aside before it.
+ * with kind, id, true, value or kind, id, nil, err pushed. 0: there is none, others were
+ * set aside before it, or it has to wait for the peer to read.
  */
 int artel_take_work(lua_State *L, struct artel_channel_box *box);
 

@@ -396,3 +396,8 @@ void artel_channel_watch(struct artel_channel *channel, unsigned watcher, bool w
     unsigned others = channel->transport->watchers & ~watcher;
     channel->transport->watchers = watches ? others | watcher : others;
 }
+
+void artel_channel_await_room(struct artel_channel *channel, bool awaits)
+{
+    channel->transport->loop_awaits_room = awaits;
+}

@@ -186,4 +186,8 @@ bool artel_channel_peer_rests(struct artel_channel *channel);
  * does so no more. watcher: ARTEL_WATCHER_LOOP or ARTEL_WATCHER_STREAM. */
 void artel_channel_watch(struct artel_channel *channel, unsigned watcher, bool watches);
 
+/* From now on the loop sleeps on the descriptor until there is room, though others may
+ * send meanwhile; or does so no more. */
+void artel_channel_await_room(struct artel_channel *channel, bool awaits);
+
 #endif

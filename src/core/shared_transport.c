@@ -242,8 +242,9 @@ static ssize_t give_output(struct shared_transport *self, const struct iovec *pa
             }
         }
     }
-    /* Nothing is left that would wait for room. */
-    artel_doorbell_unsay(&self->bell, &self->bell.for_room);
+    if (!self->base.loop_awaits_room) { /* nothing is left that would */
+        artel_doorbell_unsay(&self->bell, &self->bell.for_room);
+    }
     return (ssize_t)sent;
 }
 

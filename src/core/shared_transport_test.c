@@ -143,6 +143,25 @@ static void a_sleeping_writer_is_rung_when_half_is_free(void)
     stop();
 }
 
+/* Whoever waits there must look whether what it has queued has left. */
+static void a_loop_is_rung_though_another_has_filled_the_room(void)
+{
+    static uint8_t block[2 * SIZE];
+    start();
+    CHECK_INT(SIZE, put(master, block, sizeof block));
+    master->loop_awaits_room = true;
+    CHECK(!arm(master, false, true));
+    CHECK_INT(100, worker->ops->read(worker, got, 100, false)); /* too little to ring */
+    CHECK_INT(100, put(master, block, 100));
+    CHECK(!is_readable(master));
+    CHECK_INT(SIZE, take(worker));
+    CHECK(is_readable(master));
+    master->loop_awaits_room = false;
+    CHECK(!arm(master, true, false));
+    CHECK(!is_readable(master)); /* the byte is taken */
+    stop();
+}
+
 /* As it must be for a loop that knows nothing of us. */
 static void a_watched_descriptor_is_readable_while_there_is_input(void)
 {
@@ -482,6 +501,7 @@ int main(void)
     RUN(bytes_go_both_ways);
     RUN(a_sleeping_reader_is_rung_once);
     RUN(a_sleeping_writer_is_rung_when_half_is_free);
+    RUN(a_loop_is_rung_though_another_has_filled_the_room);
     RUN(a_watched_descriptor_is_readable_while_there_is_input);
     RUN(who_waits_for_room_alone_is_not_woken_by_input);
     RUN(who_rests_keeps_nobody_from_looking);

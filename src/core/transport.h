@@ -60,6 +60,9 @@ struct artel_transport {
     /* Set of those who sleep on fd for input whenever they like: while it is not empty,
      * fd is readable if input has come since the last read that found none. */
     unsigned watchers;
+    /* The loop sleeps on fd until there is room. It is told of that also when others have
+     * filled what there was meanwhile with all that was to be sent. */
+    bool loop_awaits_room;
 };
 
 enum {
