@@ -250,12 +250,11 @@ function helper.freeze(worker)
   helper.eventually(function() return helper.state(pid) == "T" end)
 end
 
---- Waits until a process sleeps (or has ended) after it has made a file so long, bytes.
-function helper.restsAfter(pid, path, length)
+--- Waits until a process that has written into a file sleeps, or has ended.
+function helper.restsAfter(pid, path)
   helper.eventually(function()
     local file <close> = io.open(path)
-    return file and file:seek "end" >= length
-      and (helper.state(pid) == "S" or not helper.isAlive(pid))
+    return file and file:seek "end" > 0 and (helper.state(pid) == "S" or not helper.isAlive(pid))
   end)
 end
 

@@ -150,15 +150,17 @@ describe("one outcome for each request, when its answer cannot be sent", functio
   for _, encoding in ipairs(helper.ENCODINGS) do
     it("at once, since many large ones are to leave, over " .. encoding, function()
       local folder <close> = helper.folder()
-      local log = folder.path .. "/log"
-      local workers <close> = pool(([[io.open(%q, "a"):write("x"):close()
-        return ("x"):rep(1 << 20)]]):format(log), 1, nil,
+      local gate, log = folder.path .. "/gate", folder.path .. "/log"
+      local workers <close> = pool(([[computeUntil(%q)
+        io.open(%q, "a"):write("x"):close()
+        return ("x"):rep(700 << 10)]]):format(gate, log), 1, nil,
         { maxQueuedBytes = 8 << 20, channelFactory = encoding })
       local requests = {}
       for n = 1, 30 do requests[n] = n end
       local tasks = ask(workers, table.unpack(requests))
-      helper.restsAfter(workers[1]:getProcessId(), log, 2) -- we do not read meanwhile
-      for _, task in ipairs(tasks) do assert.equal(1 << 20, #outcome(task)) end
+      helper.write(gate, "")
+      helper.restsAfter(workers[1]:getProcessId(), log) -- we do not read meanwhile
+      for _, task in ipairs(tasks) do assert.equal(700 << 10, #outcome(task)) end
     end)
   end
 
