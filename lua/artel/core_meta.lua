@@ -244,8 +244,8 @@ function core.setWorkerEnd(channel, workerEnd) end
 ---@param direct boolean
 function core.setDirect(channel, direct) end
 
---- Whether handlers must wait for the peer to read what they have answered: at the worker's end
---- of a dedicated worker's channel, while more than a megabyte has not left.
+--- Whether handlers must wait for the peer to read what they have answered: at a worker's end,
+--- while more than a megabyte has not left, or half of what may be queued.
 ---@return boolean
 function core.isBackedUp(channel) end
 

@@ -319,6 +319,23 @@ for _, encoding in ipairs { "msgpack", "json" } do
       support.stop(factory, address)
     end)
 
+    it("handles no more than its master reads, so no answer is lost", function()
+      local factory, address = start([[{
+        onRequest = function(_, length) return ("x"):rep(length) end,
+        onMessage = function(_, length, channel) channel:sendMessage(("y"):rep(length)) end,
+      }]], { maxQueuedBytes = 4 << 20 })
+      local worker = assert(factory:connectToSharedWorker(address))
+      local tasks = {}
+      for n = 1, 30 do
+        tasks[n] = artel.async(function() return worker:request(700 << 10) end)
+      end
+      for _, task in ipairs(tasks) do assert.equal(700 << 10, #task:await(TIMEOUT)) end
+      for _ = 1, 30 do worker:sendMessage(700 << 10) end
+      for _ = 1, 30 do assert.equal(700 << 10, #worker:receiveMessage(TIMEOUT)) end
+      worker:close()
+      support.stop(factory, address)
+    end)
+
     it("carries the largest message there may be, and refuses a larger one", function()
       local factory, address = start([[{ onRequest = function(self, value) return value end }]],
         { maxMessageSize = 1 << 20 })

@@ -248,13 +248,9 @@ void artel_box_close(struct artel_channel_box *box)
     box->capture = NULL;
 }
 
-/* Bytes that may wait to leave, and more is handled nevertheless: enough to keep a reader
- * busy. */
-#define BACKLOG_MAX ((size_t)1 << 20)
-
 bool artel_box_is_backed_up(const struct artel_channel_box *box)
 {
-    return box->paced && artel_channel_pending_len(box->channel) > BACKLOG_MAX;
+    return box->worker_end && artel_channel_is_backed_up(box->channel);
 }
 
 ssize_t artel_box_fill(struct artel_channel_box *box, bool block)

@@ -35,7 +35,6 @@ struct artel_channel_box {
     bool
         direct; /* nothing goes on but frames for handlers, which crowd.c may give them */
     bool used;  /* served since its memory was trimmed, and noted as such */
-    bool paced; /* handlers get no frame while much of what they answered has not left */
     unsigned looks; /* of Lua's at what comes in: others than its handlers want it */
     uint64_t messages_handled; /* given to a handler */
     uint64_t requests_handled;
@@ -81,7 +80,7 @@ void artel_require_channel_module(lua_State *L);
  */
 ssize_t artel_box_fill(struct artel_channel_box *box, bool block);
 
-/* Whether handlers must wait for the peer to read what they have answered. */
+/* Whether the handlers of a worker must wait for the peer to read what they answered. */
 bool artel_box_is_backed_up(const struct artel_channel_box *box);
 
 /*

@@ -157,6 +157,10 @@ int artel_channel_flush(struct artel_channel *channel);
 /* Bytes queued and not yet taken by the transport. */
 size_t artel_channel_pending_len(const struct artel_channel *channel);
 
+/* Whether so many of them wait that who goes on handling what the peer sends should wait
+ * for it to read. */
+bool artel_channel_is_backed_up(const struct artel_channel *channel);
+
 /* Nothing more will be sent; call when the queue is empty. */
 void artel_channel_shutdown_write(struct artel_channel *channel);
 

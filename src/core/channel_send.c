@@ -198,6 +198,15 @@ size_t artel_channel_pending_len(const struct artel_channel *channel)
     return channel->queued_len + channel->lent_len;
 }
 
+/* Bytes: enough to keep a reader busy. */
+#define BACKLOG_MAX ((size_t)1 << 20)
+
+bool artel_channel_is_backed_up(const struct artel_channel *channel)
+{
+    size_t most = channel->options.max_queued_len / 2;
+    return artel_channel_pending_len(channel) > (most < BACKLOG_MAX ? most : BACKLOG_MAX);
+}
+
 void artel_channel_shutdown_write(struct artel_channel *channel)
 {
     channel->transport->ops->shutdown_write(channel->transport);

@@ -94,7 +94,6 @@ static int open_channel(lua_State *L, int memory_fd)
     };
     struct artel_channel_box *box = artel_channel_box_new(L, "artel.Channel");
     box->worker_end = true;
-    box->paced = true;
     int status = artel_box_open_worker(box, &fd, memory_fd, &options);
     if (status == 0) {
         artel_channel_flush(box->channel); /* the greeting */
