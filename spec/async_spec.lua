@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 local artel = require "artel"
+local core = require "artel.core"
 local helper = require "spec.helper"
 local pools = require "spec.pools"
 local uv = require "luv"
+local waiting = require "artel.waiting"
 
 local TIMEOUT = helper.TIMEOUT
 
@@ -305,6 +307,21 @@ describe("sendMessage in artel.async", function()
     sender:await(TIMEOUT)
     reader:await(TIMEOUT)
     assert.equal(100, sent)
+  end)
+
+  it("goes on though somebody else has sent what it waits for", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local sender = artel.async(function() return left:sendMessage(("x"):rep(4 << 20)) end)
+    assert.is_true(core.pending(left) > 0)
+    while core.pending(left) > 0 do
+      core.fill(right)
+      core.flush(left)
+    end
+    waiting.update(left) -- as a pool does with its workers; nobody waits for room any more
+    local sent, err = sender:await(TIMEOUT)
+    assert.is_true(sent, tostring(err))
+    assert.equal(4 << 20, #right:receiveMessage(TIMEOUT))
   end)
 
   it("ends 'closed' when the channel is closed meanwhile", function()

@@ -2,7 +2,11 @@
 -- Dedicated workers end to end: they come up, work, fail, and are closed.
 
 local artel = require "artel"
+local core = require "artel.core"
+local handlers = require "artel.handlers"
 local helper = require "spec.helper"
+local waiting = require "artel.waiting"
+
 local TIMEOUT = helper.TIMEOUT
 
 local ECHO = helper.raw "for m in channel:messages() do channel:sendMessage(m) end"
@@ -191,6 +195,28 @@ terminate
       for _ = 1, 30 do assert.equal(700 << 10, #worker:receiveMessage(TIMEOUT)) end
     end)
   end
+
+  it("goes on when its master has read between its last looks", function()
+    local both <close> = helper.pair()
+    local master, worker = both.left, both.right
+    core.setWorkerEnd(worker, true)
+    local handled = 0
+    local connection = { channel = worker, active = 0, implementation = {
+      onMessage = function(_, length, channel)
+        channel:sendMessage(("x"):rep(length))
+        handled = handled + 1
+      end } }
+    handlers.attach(connection)
+    core.state(worker).flushHeld = function()
+      while core.pending(worker) > 0 do
+        core.flush(worker)
+        core.fill(master)
+      end
+    end
+    for _ = 1, 5 do master:sendMessage(700 << 10) end
+    waiting.turn(worker)
+    assert.equal(5, handled)
+  end)
 
   it("waits within its handlers, with luv and without", function()
     for _, luv in ipairs { "", "require 'luv'" } do
