@@ -183,16 +183,18 @@ terminate
 
   for how, luv in pairs { ["with luv"] = "require 'luv'", ["without luv"] = "" } do
     it("handles no more than its master reads, " .. how, function()
-      local folder <close> = helper.folder()
-      local log = folder.path .. "/log"
-      local worker <close> = helper.worker(([[{ onMessage = function(_, length, channel)
-        %s
-        io.open(%q, "a"):write("x"):close()
-        assert(channel:sendMessage(("x"):rep(length)))
-      end }]]):format(luv, log), { maxQueuedBytes = 8 << 20 })
-      for _ = 1, 30 do worker:sendMessage(700 << 10) end
-      helper.restsAfter(worker:getProcessId(), log)
-      for _ = 1, 30 do assert.equal(700 << 10, #worker:receiveMessage(TIMEOUT)) end
+      for length, maxQueuedBytes in pairs { [700 << 10] = 8 << 20, [200 << 10] = 512 << 10 } do
+        local folder <close> = helper.folder()
+        local log = folder.path .. "/log"
+        local worker <close> = helper.worker(([[{ onMessage = function(_, length, channel)
+          %s
+          io.open(%q, "a"):write("x"):close()
+          assert(channel:sendMessage(("x"):rep(length)))
+        end }]]):format(luv, log), { maxQueuedBytes = maxQueuedBytes })
+        for _ = 1, 30 do worker:sendMessage(length) end
+        helper.restsAfter(worker:getProcessId(), log)
+        for _ = 1, 30 do assert.equal(length, #worker:receiveMessage(TIMEOUT)) end
+      end
     end)
   end
 
