@@ -36,6 +36,41 @@ describe("the workers of a pool", function()
     assert.equal(2, failures)
   end)
 
+  it("are replaced when the program closes them itself", function()
+    local exits = {}
+    local workers <close> = pool("{ onRequest = function(_, r) return r end }", 2,
+      { queueTimeout = TIMEOUT, onWorkerExit = function(index, err)
+        exits[#exits + 1] = index .. " " .. err.kind
+      end })
+    assert(workers:waitUntilReady(TIMEOUT))
+    local first = workers[1]
+    workers[1]:close()
+    workers[2]:close()
+    assert.equal("again", workers:request("again"))
+    assert.are_not.equal(first, workers[1])
+    table.sort(exits)
+    assert.same({ "1 closed", "2 closed" }, exits)
+  end)
+
+  it("that are closed end what they were at, and what had not begun moves", function()
+    local folder <close> = helper.folder()
+    helper.await(function()
+      local workers <close> = pool([[{ onRequest = function(_, path)
+        if path == "moves" then return path end
+        io.open(path, "w"):close()
+        while true do end
+      end }]], 1)
+      assert(workers:waitUntilReady(TIMEOUT))
+      local begun = folder.path .. "/begun"
+      local stays = artel.async(function() return select(2, workers:request(begun)) end)
+      local moves = artel.async(function() return workers:request("moves") end)
+      helper.eventually(function() return uv.fs_stat(begun) end)
+      workers[1]:close(0)
+      assert.equal("closed", stays:await(TIMEOUT).kind)
+      assert.equal("moves", moves:await(TIMEOUT))
+    end)
+  end)
+
   it("wake those who wait in coroutines until they are ready, or cannot start", function()
     helper.await(function()
       local workers <close> = pool("{ onRequest = function(_, r) return r end }", 2)

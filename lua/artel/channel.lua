@@ -184,7 +184,9 @@ local function closeAtOnce(channel)
     state.listener = nil
   end
   core.closeNow(channel)
-  if state then dispatch.endWaits(state, closedError()) end
+  if not state then return end
+  dispatch.endWaits(state, closedError())
+  if state.onEnd then scheduler.wake(state.onEnd) end
 end
 
 --- Closes, and before that waits for at most `timeout` seconds until what is queued has left.

@@ -111,6 +111,7 @@ end
 
 --- Lets go of a worker, which then ends by itself.
 local function discard(staff, worker)
+  dispatch.stateOf(worker).onEnd = nil -- no death
   channelModule.closeAtOnce(worker)
   staff.leaving[worker] = true
 end
