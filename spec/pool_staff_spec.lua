@@ -71,6 +71,28 @@ describe("the workers of a pool", function()
     end)
   end)
 
+  it("stay the same though the program changes its folder and its profile", function()
+    local folder <close> = helper.folder()
+    local before = assert(uv.cwd())
+    local _ <close> = setmetatable({}, { __close = function() assert(uv.chdir(before)) end })
+    assert(uv.fs_symlink(program.build .. "/bin/artel", folder.path .. "/host"))
+    helper.write(folder.path .. "/twice.lua",
+      "return { onRequest = function(_, r) return 2 * r end }")
+    assert(uv.chdir(folder.path))
+    local factory = artel.WorkerFactory.new { hostPath = "host", outputPath = "log" }
+    factory:getBootstrapProfile():addPrecompiledScript("./twice.lua", "twice.boot")
+    for _, module in ipairs { "twice", "./twice.lua" } do
+      assert(uv.chdir(folder.path))
+      factory:getBootstrapProfile():setChannelFactory("msgpack")
+      local workers <close> = factory:createWorkerPool(module, 1)
+      assert.equal(4, workers:request(2))
+      assert(uv.chdir "/")
+      factory:getBootstrapProfile():setChannelFactory("json")
+      workers[1]:kill "KILL"
+      assert.equal(6, assert(workers:request(3, { timeout = TIMEOUT })))
+    end
+  end)
+
   it("wake those who wait in coroutines until they are ready, or cannot start", function()
     helper.await(function()
       local workers <close> = pool("{ onRequest = function(_, r) return r end }", 2)

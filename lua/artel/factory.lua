@@ -39,50 +39,73 @@ end
 ---@return artel.BootstrapProfile
 function WorkerFactory:getBootstrapProfile() return self.profile end
 
---- What the worker is told: the plan itself, or the file that holds it and what only we know.
-local function planToSend(profile, source, built)
-  local listed = scripts.find(profile, source)
-  if not listed then return built end
-  local fileContent = plan.build(profile, source)
-  local path, reason = bootstrapFile.compile(fileContent, listed)
-  if not path then return nil, reason end
-  return { bootstrapFile = path, implementation = built.implementation }
-end
+local function absolute(path) return path and (core.files.absolutePath(path) or path) end
 
---- Starts a worker.
----@param field "module"|"expression" what `text` is
+--- Settles all that a start depends on, once for all workers of a pool: what its program changes
+--- later, the profile or its current folder, shall not make another worker of a replacement.
+---@param source artel.ImplementationSource
+---@param name string of the function that was called
 ---@param level integer where misuse is raised, as for error()
 ---@param pooled? { captureOutput: boolean } with claim words for the requests of a pool
----@return artel.Worker?
----@return artel.Error?
-function WorkerFactory:startWorker(field, text, arguments, level, pooled)
-  local profile = self.profile
-  local accepted, reason = checks.accept(checks[field], text)
-  local source = { [field] = accepted }
-  local built
-  if accepted then built, reason = plan.build(profile, source, arguments) end
-  if not built then error("createWorker: " .. reason, level + 1) end
-  local toSend
-  toSend, reason = planToSend(profile, source, built)
-  if not toSend then return nil, core.newError { kind = "spawn", message = reason } end
-  toSend.claims = pooled and true
-  local path
-  path, reason = hostPath.find(profile:getHostPath())
-  if not path then return nil, core.newError { kind = "spawn", message = reason } end
-  local argv = table.move(profile:getHostArguments(), 1, #profile:getHostArguments(), 2, { path })
-  argv[#argv + 1] = "host"
+---@return table prepared for start()
+local function prepare(profile, source, arguments, name, level, pooled)
+  local built, reason = plan.build(profile, source, arguments)
+  if not built then error(("%s: %s"):format(name, reason), level + 1) end
   local ok, codec = pcall(factoryCodec.options, profile:getChannelFactory())
   if not ok then error(codec, level + 1) end
-  return workers.start {
-    path = path, argv = argv, plan = toSend, encoding = codec.encoding, codec = codec.codec,
-    maxMessageSize = built.maxMessageSize, maxMessageItems = built.maxMessageItems,
-    maxQueuedBytes = built.maxQueuedBytes, stopTimeout = built.stopTimeout,
-    transport = profile:getTransport(), ringSize = profile:getRingSize(),
-    label = source.module or "an expression", claims = toSend.claims,
-    captureErrors = pooled and pooled.captureOutput or nil,
-    -- Another user shall have no hold of our terminal, into which it could type commands.
-    newSession = profile:getPreferredIdentity() and true or nil,
+  built.claims = pooled and true
+  local file = absolute(scripts.find(profile, source))
+  local argv = profile:getHostArguments()
+  table.insert(argv, 1, "") -- the host, which start() looks for
+  argv[#argv + 1] = "host"
+  return {
+    plan = built, file = file, filePlan = file and plan.build(profile, source),
+    hostPath = hostPath.find(profile:getHostPath()) or profile:getHostPath(),
+    options = {
+      argv = argv, encoding = codec.encoding, codec = codec.codec,
+      maxMessageSize = built.maxMessageSize, maxMessageItems = built.maxMessageItems,
+      maxQueuedBytes = built.maxQueuedBytes, stopTimeout = built.stopTimeout,
+      transport = profile:getTransport(), ringSize = profile:getRingSize(),
+      label = source.module or "an expression", claims = built.claims,
+      captureErrors = pooled and pooled.captureOutput or nil,
+      -- Another user shall have no hold of our terminal, into which it could type commands.
+      newSession = profile:getPreferredIdentity() and true or nil,
+    },
   }
+end
+
+--- What the worker is told: the plan itself, or the file that holds it and what only we know.
+local function planToSend(prepared)
+  if not prepared.file then return prepared.plan end
+  local path, reason = bootstrapFile.compile(prepared.filePlan, prepared.file)
+  if not path then return nil, reason end
+  return { bootstrapFile = path, implementation = prepared.plan.implementation,
+    claims = prepared.plan.claims }
+end
+
+--- Starts a worker, perhaps another one of the same.
+---@param prepared table
+---@return artel.Worker?
+---@return artel.Error?
+local function start(prepared)
+  local path
+  local toSend, reason = planToSend(prepared)
+  if toSend then path, reason = hostPath.find(prepared.hostPath) end
+  if not path then return nil, core.newError { kind = "spawn", message = reason } end
+  local options = prepared.options
+  options.path, options.argv[1], options.plan = path, path, toSend
+  return workers.start(options)
+end
+
+--- Starts a dedicated worker.
+---@param field "module"|"expression" what `text` is
+---@param level integer where misuse is raised, as for error()
+---@return artel.Worker?
+---@return artel.Error?
+function WorkerFactory:startWorker(field, text, arguments, level)
+  local accepted, reason = checks.accept(checks[field], text)
+  if not accepted then error("createWorker: " .. reason, level + 1) end
+  return start(prepare(self.profile, { [field] = accepted }, arguments, "createWorker", level + 1))
 end
 
 --- Starts a dedicated worker that runs a module.
@@ -116,20 +139,13 @@ function WorkerFactory:startPool(field, text, count, options, level)
   local checked
   if accepted then checked, reason = poolOptions.pool(count, options) end
   if not checked then error("createWorkerPool: " .. reason, level + 1) end
-  local profile = self.profile
-  local ok, codec = pcall(factoryCodec.options, profile:getChannelFactory())
-  if not ok then error(codec, level + 1) end
-  local built
-  built, reason = plan.build(profile, { [field] = accepted }, checked.arguments)
-  if not built then error("createWorkerPool: " .. reason, level + 1) end
-  if checked.captureOutput and built.outputPath then
+  local prepared = prepare(self.profile, { [field] = accepted }, checked.arguments,
+    "createWorkerPool", level + 1, checked)
+  if checked.captureOutput and prepared.plan.outputPath then
     error("createWorkerPool: option captureOutput: the profile has an output path already",
       level + 1)
   end
-  return pools.new(checked, function()
-    return self:startWorker(field, accepted, checked.arguments, 1, checked)
-  end, { encoding = codec.encoding, codec = codec.codec, maxMessageSize = built.maxMessageSize,
-    stopTimeout = built.stopTimeout })
+  return pools.new(checked, function() return start(prepared) end, prepared.options)
 end
 
 --- Starts a pool of workers that run a module.
