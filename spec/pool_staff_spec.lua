@@ -36,6 +36,26 @@ describe("the workers of a pool", function()
     assert.equal(2, failures)
   end)
 
+  for where, run in pairs { ["a script"] = function(fn) fn() end, ["artel.async"] = helper.await } do
+    it("are told of in the order in which they ended, in " .. where, function()
+      local folder <close> = helper.folder()
+      local host = folder.path .. "/host"
+      assert(uv.fs_symlink(program.build .. "/bin/artel", host))
+      local kinds = {}
+      run(function()
+        local workers <close> = pool("{ onRequest = function(_, r) return r end }", 1,
+          { onWorkerExit = function(_, err) kinds[#kinds + 1] = err.kind end },
+          { hostPath = host })
+        assert.equal(1, workers:request(1))
+        assert(uv.fs_unlink(host))
+        workers[1]:kill "KILL"
+        assert.equal("bootstrap", select(2, workers:request(2)).kind)
+      end)
+      assert.equal("closed", kinds[1])
+      assert.equal("spawn", kinds[2])
+    end)
+  end
+
   it("are replaced when the program closes them itself", function()
     local exits = {}
     local workers <close> = pool("{ onRequest = function(_, r) return r end }", 2,

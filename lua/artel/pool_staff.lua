@@ -54,18 +54,22 @@ function Staff:judge(err)
   self.memoryKills = kills
 end
 
---- Tells those who want to know of deaths. A script that blocks tells onWorkerExit when it has
---- come out of our tables (tellExits); on a loop it has a coroutine of its own.
-local function tell(staff, slot, worker, err)
+--- Notes a death for those who want to know of it.
+local function note(staff, slot, worker, err)
   staff.restarts = staff.restarts + 1
   staff.deaths:push(errorWith(err, { worker = worker }))
   if staff.deaths:length() > #staff.engine.slots then staff.deaths:pop() end
-  local listener = staff.engine.options.onWorkerExit
-  if not listener then return end
-  if core.waitMode() == "block" then
-    staff.exits:push { slot.index, err }
-  else
-    task.async(listener, slot.index, err)
+  if staff.engine.options.onWorkerExit then staff.exits:push { slot.index, err } end
+end
+
+--- Tells onWorkerExit what was noted. A script that blocks does so when it has come out of our
+--- tables (tellExits); on a loop the listener has a coroutine of its own.
+local function tell(staff)
+  if core.waitMode() == "block" then return end
+  local exit = staff.exits:pop()
+  while exit do
+    task.async(staff.engine.options.onWorkerExit, table.unpack(exit))
+    exit = staff.exits:pop()
   end
 end
 
@@ -198,8 +202,9 @@ end
 function bury(staff, slot, worker, err, wasReady)
   staff:judge(err)
   if not wasReady and not slot:isServing() then diedAtBirth(staff, slot, err) end
+  note(staff, slot, worker, err) -- before the next one can fail to start
   scheduleStart(staff, slot)
-  tell(staff, slot, worker, err)
+  tell(staff)
   staff.onChange()
 end
 
