@@ -5,6 +5,8 @@ local artel = require "artel"
 local core = require "artel.core"
 local handlers = require "artel.handlers"
 local helper = require "spec.helper"
+local plan = require "artel.plan"
+local program = require "spec.program"
 local waiting = require "artel.waiting"
 
 local TIMEOUT = helper.TIMEOUT
@@ -30,6 +32,31 @@ describe("a dedicated worker", function()
       assert.equal("collected", worker:receiveMessage(TIMEOUT))
     end)
   end
+
+  it("is not started by a host of another artel than its master's", function()
+    local folder <close> = helper.folder()
+    local factory = artel.WorkerFactory.new()
+    local build = plan.build
+    local _ <close> = setmetatable({}, { __close = function() plan.build = build end })
+    function plan.build(...)
+      local built, reason = build(...)
+      if built then built.version = built.version + 1 end
+      return built, reason
+    end
+    local path = folder.path .. "/worker.boot"
+    factory:getBootstrapProfile():addPrecompiledScriptWithExpression(ECHO, path)
+    for _, expression in ipairs { "{ onRequest = print }", ECHO } do
+      local worker <close> = factory:createWorkerWithExpression(expression)
+      local ready, err = worker:waitUntilReady(TIMEOUT)
+      assert.is_nil(ready)
+      assert.equal("bootstrap", err.kind)
+      assert.equal("profile", err.step)
+      assert.matches("version 2, and this host understands version 1", err.message, 1, true)
+    end
+    local result = program.run { "artel", "host", "--bootstrap", path }
+    assert.equal(1, result.code)
+    assert.matches("artel worker: profile: it is of version 2", result.errors, 1, true)
+  end)
 
   for how, expected in pairs {
     ["at the end of its channel"] = { "", 0 },

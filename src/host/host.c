@@ -27,6 +27,9 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
+/* What plans we understand: VERSION in lua/artel/plan.lua. */
+#define PLAN_VERSION 1
+
 /* Where things stand on the host's Lua stack. CHANNEL is nil when a service manager has
  * started us; CLAIM is what a shared worker holds of its address, else nil. None is the
  * first: a C function with a channel there is taken for one that decodes a frame.
@@ -160,6 +163,23 @@ static double field_number(lua_State *L, int index, const char *name)
     return number;
 }
 
+/* Whether another artel has written the plan, which may mean something else by its
+ * fields. 0, or the exit code after a report.
+ */
+static int check_version(lua_State *L)
+{
+    int version = (int)field_number(L, PLAN, "version");
+    if (version == PLAN_VERSION || !has_field(L, "version")) {
+        return 0;
+    }
+    const char *sentence = lua_pushfstring(
+        L,
+        "it is of version %d, and this host understands version %d: the Lua modules, the "
+        "host and bootstrap files must come from the same artel",
+        version, PLAN_VERSION);
+    return fail(L, "profile", 0, sentence);
+}
+
 /* ---- the process, before any Lua code of the profile runs ---- */
 
 static int apply_limits(lua_State *L)
@@ -282,6 +302,9 @@ static bool claim_address(lua_State *L, int *code)
 static int run_plan(lua_State *L, const char *bootstrap_file)
 {
     int code = bootstrap_file != NULL ? load_bootstrap_file(L, bootstrap_file) : 0;
+    if (code == 0) {
+        code = check_version(L);
+    }
     if (code != 0 || !claim_address(L, &code)) {
         return code;
     }
