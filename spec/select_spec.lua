@@ -143,7 +143,8 @@ describe("artel.select", function()
     local closed = artel.channelPair()
     closed:close()
     local WRONG = {
-      [{}] = "a list of channels expected", channels = "a list of channels expected",
+      [{}] = "a list of channels expected, got an empty table",
+      channels = "a list of channels expected, got string",
       [{ 1 }] = "entry 1: artel channel expected, got number",
       [{ pair.left, io.stderr }] = "entry 2: artel channel expected, got userdata",
       [{ closed }] = "entry 1: attempt to use a closed channel",

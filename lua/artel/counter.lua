@@ -2,6 +2,7 @@
 -- Knows what a counter of a worker's status is, and which ones the system itself tells.
 
 local core = require "artel.core"
+local methods = require "artel.methods"
 
 --- A named number in a status, with what a monitoring system wants to know about it.
 ---@class artel.WorkerCounter
@@ -124,5 +125,8 @@ function WorkerCounter.getSystemCounters()
     WorkerCounter.new("sys_processor_time", core.system.processorTime(), "s", 0),
   }
 end
+
+methods.guard(WorkerCounter, "name", "artel.WorkerCounter", { new = true, fromTable = true,
+  getWallExecutionTimeCounter = true, getMemoryUsageCounter = true, getSystemCounters = true })
 
 return WorkerCounter

@@ -8,6 +8,7 @@ local factoryCodec = require "artel.factory_codec"
 local killSwitchMethods = require "artel.kill_switch_methods"
 local sharedFactory = require "artel.shared_factory"
 local maps = require "artel.map"
+local methods = require "artel.methods"
 local task = require "artel.task"
 
 ---@class artel
@@ -108,7 +109,14 @@ end
 for _, names in ipairs { sharedFactory.names, killSwitchMethods.names } do
   for _, name in ipairs(names) do
     artel[name] = function(...) return artel.WorkerFactory[name](factory(), ...) end
+    methods.static(artel, name, "artel")
   end
+end
+
+-- Those of the same names on a factory are called with a colon.
+for _, name in ipairs { "channelPair", "createWorker", "createWorkerWithExpression",
+  "createWorkerPool", "createWorkerPoolWithExpression", "map", "imap" } do
+  methods.static(artel, name, "artel")
 end
 
 return artel

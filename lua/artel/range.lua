@@ -2,6 +2,7 @@
 -- Knows the range notation of Nagios and its kin: "10:20", "~:5", "10:", "@1:2", "7".
 
 local export = require "artel.export"
+local methods = require "artel.methods"
 
 --- A range of numbers, both ends included; inverted, everything but those.
 ---@class artel.Range
@@ -115,5 +116,7 @@ end
 function metatable.__eq(a, b)
   return a.min == b.min and a.max == b.max and a.inverted == b.inverted
 end
+
+methods.guard(Range, "inverted", "artel.Range", { new = true, fromString = true })
 
 return Range

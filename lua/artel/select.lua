@@ -56,7 +56,10 @@ end
 
 local function check(channels, timeout)
   if type(channels) ~= "table" or #channels == 0 then
-    error("bad argument #1 to 'select' (a list of channels expected)", 3)
+    local given = type(channels) ~= "table" and type(channels)
+      or next(channels) == nil and "an empty table"
+      or "a table without entry 1; is it called with a dot?"
+    error(("bad argument #1 to 'select' (a list of channels expected, got %s)"):format(given), 3)
   end
   for i, channel in ipairs(channels) do
     local fault = core.channelFault(channel)

@@ -2,6 +2,7 @@
 -- Knows what a worker tells about how it is, and how that travels.
 
 local core = require "artel.core"
+local methods = require "artel.methods"
 local WorkerCounter = require "artel.counter"
 
 --- A sentence and some counters.
@@ -92,5 +93,7 @@ end
 function metatable.__tostring(self)
   return self.textStatus or "(no text status)"
 end
+
+methods.guard(WorkerStatus, "counters", "artel.WorkerStatus", { new = true, fromTable = true })
 
 return WorkerStatus

@@ -2,6 +2,7 @@
 -- artel.async: functions that may wait while a luv loop goes on.
 
 local core = require "artel.core"
+local methods = require "artel.methods"
 local scheduler = require "artel.scheduler"
 local waiting = require "artel.waiting"
 
@@ -42,9 +43,10 @@ end
 --- Runs `fn(...)` up to its first wait.
 ---@param fn function
 ---@return artel.Task
-function Task.async(fn, ...)
+local function async(fn, ...)
   if type(fn) ~= "function" then
-    error("bad argument #1 to 'async' (function expected)", 2)
+    error(("bad argument #1 to 'async' (function expected, got %s%s)"):format(type(fn),
+      type(fn) == "table" and "; is it called with a dot?" or ""), 2)
   end
   scheduler.loop()
   local task = setmetatable({ done = false, waiters = {} }, metatable)
@@ -120,5 +122,8 @@ end
 metatable.__tostring = function(task)
   return ("artel task (%s)"):format(task.done and "done" or "running")
 end
+
+methods.guard(Task, "waiters", "artel.Task", {})
+Task.async = async
 
 return Task
