@@ -173,6 +173,16 @@ describe("artel.map", function()
       .. "fill it)", function() artel.map(function(n) return n end, { 1, nil, 3 }) end)
   end)
 
+  it("refuses a table that is no list, which would be taken for an empty one", function()
+    local function echo(n) return n end
+    for _, items in ipairs { { a = 1 }, { [2] = 1 }, { n = 1, m = 2 } } do
+      helper.raisesHere("bad argument #2 to 'map' (the table has no entry 1: it is no list)",
+        function() artel.map(echo, items) end)
+    end
+    assert.same({ n = 0 }, artel.map(echo, {}))
+    assert.same({ n = 0 }, artel.map(echo, assert(artel.map(echo, {}))))
+  end)
+
   it("tells what the function raised", function()
     local results, err = artel.map(function(n) return n.x.y end, { 1 })
     assert.is_nil(results)

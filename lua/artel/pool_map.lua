@@ -15,7 +15,14 @@ local WINDOW = 2 * core.claimSlots
 -- And their bytes, past one for each worker: so much hides that they are being made.
 local BYTES_AHEAD = 4 << 20
 
---- Raises unless `items` can be mapped over. A hole would be taken for the end of the list.
+--- Whether a table is empty, but for the n that results have.
+local function isEmpty(items)
+  local key = next(items)
+  return key == nil or key == "n" and next(items, key) == nil
+end
+
+--- Raises unless `items` can be mapped over. A hole would be taken for the end of the list, and a
+--- table by names for a list without any item.
 ---@param position integer of the argument
 ---@param level integer as for error(), seen from the caller
 function poolMap.checkItems(items, name, position, level)
@@ -23,6 +30,10 @@ function poolMap.checkItems(items, name, position, level)
   if type(items) ~= "table" then
     error(("bad argument #%d to '%s' (a list or an iterator expected, got %s)"):format(position,
       name, type(items)), level + 1)
+  end
+  if #items == 0 and not isEmpty(items) then
+    error(("bad argument #%d to '%s' (the table has no entry 1: it is no list)"):format(position,
+      name), level + 1)
   end
   for index = 1, #items do
     if items[index] == nil then
