@@ -279,6 +279,15 @@ describe("a request", function()
     assert.equal("last", worker:request("last", { timeout = TIMEOUT }))
   end)
 
+  it("that cannot be encoded is told apart from a response that cannot", function()
+    local worker <close> = helper.worker "{ onRequest = function(self) return self end }"
+    local _, err = worker:request(print)
+    assert.equal("encode: cannot send a function (at message)", tostring(err))
+    _, err = worker:request "anything"
+    assert.equal("encode: the response: cannot send a function (at message.onRequest)",
+      tostring(err))
+  end)
+
   it("that is too long is told apart from a response that is", function()
     local worker <close> = helper.worker(
       "{ onRequest = function(_, r) return #r == 3 and ('x'):rep(1000) or #r end }",

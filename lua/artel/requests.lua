@@ -117,7 +117,9 @@ function requests.respond(channel, id, response, reason, hold)
     if response == nil then response = core.null end
     queued, err = core.queue(channel, frame.RESPONSE, id, response)
     if not queued then -- the requester must not wait for ever for what cannot be sent
-      lost = not errorFrames.refuse(channel, id, { kind = err.kind, message = err.message })
+      local message = err.message
+      if err.kind == "encode" then message = "the response: " .. message end -- not what was asked
+      lost = not errorFrames.refuse(channel, id, { kind = err.kind, message = message })
     end
   end
   if not hold then
