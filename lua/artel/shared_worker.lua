@@ -280,8 +280,9 @@ end
 SharedWorker.stopCurrent = require("artel.current_worker").stopCurrent
 
 metatable.__tostring = function(self)
+  local state = core.isOpen(self) and core.state(self)
   return ("artel shared worker %s (%s)"):format(details[self].address,
-    core.isOpen(self) and "connected" or "closed")
+    state and state.ended and "it has gone" or core.isOpen(self) and "connected" or "closed")
 end
 
 return { class = SharedWorker, connect = connect, checkPeer = checkPeer }

@@ -43,6 +43,18 @@ describe("connecting to a shared worker", function()
     support.stop(factory, address)
   end)
 
+  it("shows whether the worker is still there", function()
+    local factory, address = support.start(ECHO)
+    local worker = assert(factory:connectToSharedWorker(address))
+    local name = "artel shared worker " .. address
+    assert.equal(name .. " (connected)", tostring(worker))
+    support.stop(factory, address)
+    assert.equal("closed", select(2, worker:receiveMessage(support.TIMEOUT)).kind)
+    assert.equal(name .. " (it has gone)", tostring(worker))
+    worker:close()
+    assert.equal(name .. " (closed)", tostring(worker))
+  end)
+
   it("tells the worker who is there, over TCP", function()
     local patterns = { ["127.0.0.1"] = "^127%.0%.0%.1:%d+$", ["::1"] = "^%[::1%]:%d+$" }
     for host, pattern in pairs(patterns) do
