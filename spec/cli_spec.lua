@@ -76,6 +76,11 @@ describe("the command line", function()
       end
     end)
 
+    it("names what writes a bootstrap file", function()
+      assert.matches("FILE describes, which compileScript%(%)\n +has written",
+        program.run({ "artel", "host", "--help" }).output)
+    end)
+
     it("tells its version, that of the rockspec, and Lua's", function()
       local version = helper.read(program.top .. "/rockspec/artel-scm-1.rockspec")
         :match '\nversion = "([^"]+)"'

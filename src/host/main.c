@@ -23,7 +23,7 @@ static const char USAGE[] =
     "descriptor 3; nobody starts it by hand.\n"
     "\n"
     "  --bootstrap FILE   run the shared worker that FILE describes, which "
-    "generateScript()\n"
+    "compileScript()\n"
     "                     has written; for service managers\n"
     "  --detach           leave the process that has started it; masters start shared\n"
     "                     workers so\n"
