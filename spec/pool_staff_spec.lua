@@ -36,7 +36,9 @@ describe("the workers of a pool", function()
     assert.equal(2, failures)
   end)
 
-  for where, run in pairs { ["a script"] = function(fn) fn() end, ["artel.async"] = helper.await } do
+  local function atOnce(fn) fn() end
+
+  for where, run in pairs { ["a script"] = atOnce, ["artel.async"] = helper.await } do
     it("are told of in the order in which they ended, in " .. where, function()
       local folder <close> = helper.folder()
       local host = folder.path .. "/host"
@@ -55,6 +57,28 @@ describe("the workers of a pool", function()
       assert.equal("spawn", kinds[2])
     end)
   end
+
+  it("are closed at any time by a script that has no luv", function()
+    local result = helper.script [[
+      package.preload.luv = function() error "there is no luv" end
+      local artel = require "artel"
+      local hold = "{ onRequest = function(_, r) while r == 'stay' do end return r end }"
+      do
+        local starting <close> = artel.createWorkerPoolWithExpression(hold, 2)
+      end
+      local pool = artel.createWorkerPoolWithExpression(hold, 1, { requestTimeout = 0.01,
+        cancelGrace = 60 })
+      print(pool:request "stay")
+      pool:close(0)
+      pool = artel.createWorkerPoolWithExpression(hold, 1)
+      print(pool:request "one")
+      pool[1]:close()
+      print(pool:request "two")
+      pool:close()
+    ]]
+    assert.same({ 0, "", "nil\ttimeout: the request ran for more than 0.01 s\none\ntwo\n" },
+      { result.code, result.errors, result.output })
+  end)
 
   it("are replaced when the program closes them itself", function()
     local exits = {}

@@ -244,7 +244,10 @@ local function endWorkers(engine, deadline, mode)
   end
   for worker in pairs(engine.staff.leaving) do workers[#workers + 1] = worker end
   for _, worker in ipairs(workers) do
-    if core.isOpen(worker) then channelModule.closeAtOnce(worker) end
+    if core.isOpen(worker) then
+      dispatch.stateOf(worker).onEnd = nil -- no death
+      channelModule.closeAtOnce(worker)
+    end
   end
   local left = awaitAll(workers, deadline, mode)
   signalAll(left, "SIGTERM")

@@ -65,13 +65,14 @@ local function kick()
 end
 
 --- Ends the wait of `waiter`. Its coroutine runs soon, not now; a waiter with a `callback`
---- has that called instead.
+--- has that called instead. Where nobody has a loop yet there are callbacks only: the next run()
+--- calls them, and luv, which may not even be installed, is not loaded for their sake.
 function scheduler.wake(waiter)
   if waiter.done then return end
   waiter.done = true
   if not waiter.coroutine and not waiter.callback then return end -- somebody blocks on it
   runQueue:push(waiter)
-  if not running and not kicked then
+  if not running and not kicked and currentLoop then
     kicked = true
     scheduler.loop().soon(kick)
   end
