@@ -93,20 +93,6 @@ int64_t artel_check_deadline(lua_State *L, int index)
     return artel_clock_deadline_ms((int64_t)ceil(seconds * 1000));
 }
 
-/* Poll that starts again after a signal, once Lua's hooks have had their turn; without L
- * the signal ends it. */
-static int poll_until(lua_State *L, struct pollfd *wanted, nfds_t count,
-                      int64_t deadline_ms)
-{
-    for (;;) {
-        int ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms));
-        if (ready >= 0 || errno != EINTR || L == NULL) {
-            return ready;
-        }
-        artel_run_hooks(L);
-    }
-}
-
 /* What a wait for one channel looks at, at most: the channel, its process, and what that
  * writes to its standard error. */
 #define WAITED_MAX 3
@@ -188,14 +174,22 @@ static struct artel_spin *account_of(const struct wishes *all)
     return account;
 }
 
-/* Sleeps as poll_until() does, and notes in the account how long. */
+/*
+ * As poll(2), and notes in the account how long it has slept. A signal ends the sleep, and
+ * Lua's hooks, which run where there is L, may close what was waited for: account and
+ * descriptors are not to be used after that.
+ */
 static int sleep_until(lua_State *L, struct artel_spin *account, struct pollfd *wanted,
                        nfds_t count, int64_t deadline_ms)
 {
     int64_t began_ns = account != NULL ? artel_clock_now_ns() : 0;
-    int ready = poll_until(L, wanted, count, deadline_ms);
+    int ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms));
+    bool interrupted = ready < 0 && errno == EINTR;
     if (account != NULL) {
         artel_spin_slept(account, artel_clock_now_ns() - began_ns);
+    }
+    if (interrupted && L != NULL) {
+        artel_run_hooks(L);
     }
     return ready;
 }
@@ -319,7 +313,10 @@ static int poll_streams(lua_State *L)
                                     .events = (short)lua_tointeger(L, -1)};
         lua_pop(L, 2);
     }
-    poll_until(L, wanted, count, deadline);
+    while (poll(wanted, count, artel_clock_poll_timeout(deadline)) < 0 &&
+           errno == EINTR) {
+        artel_run_hooks(L);
+    }
     lua_newtable(L);
     lua_Integer ready = 0;
     for (size_t i = 0; i < count; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks what no spec can see: that a wait over several channels looks at all of them for
- * a while before it sleeps, and when it does not.
+ * a while before it sleeps, and when it does not; and what a wait does with channels that
+ * a hook has closed.
  */
 #include "channel.h"
 #include "core.h"
@@ -12,6 +13,8 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/time.h>
 
 /* A transport that has something to read from a certain look on. */
 struct looked_at {
@@ -66,9 +69,10 @@ static bool peer_rests(struct artel_transport *self)
     return looked_at_of(self)->rests;
 }
 
-static void free_nothing(struct artel_transport *self)
+/* The test's own variable: what was its account shows whether it is still kept. */
+static void forget_account(struct artel_transport *self)
 {
-    (void)self; /* the test's own variable */
+    artel_spin_init(&looked_at_of(self)->spin);
 }
 
 static const struct artel_transport_ops OPS = {
@@ -78,12 +82,13 @@ static const struct artel_transport_ops OPS = {
     .ready = count_look,
     .spin = spin_of,
     .peer_rests = peer_rests,
-    .free = free_nothing,
+    .free = forget_account,
 };
 
 #define CHANNELS 2
 
 static struct looked_at ends[CHANNELS];
+static struct artel_channel_box *boxes[CHANNELS];
 static int descriptors[2]; /* nothing ever comes out of the first */
 static lua_State *L;
 
@@ -104,8 +109,8 @@ static void start(void)
                                                 .start = ARTEL_START_PLAIN,
                                                 .max_message_len = 100,
                                                 .max_queued_len = 100};
-        struct artel_channel_box *box = artel_channel_box_new(L, "artel.Channel");
-        CHECK_INT(0, artel_channel_new(&box->channel, &ends[i].base, &options));
+        boxes[i] = artel_channel_box_new(L, "artel.Channel");
+        CHECK_INT(0, artel_channel_new(&boxes[i]->channel, &ends[i].base, &options));
         lua_seti(L, -2, i + 1);
     }
 }
@@ -117,16 +122,22 @@ static void stop(void)
     close(descriptors[1]);
 }
 
-/* waitMany with hardly any time-out; what it answers. */
-static bool wait_for_both(void)
+/* waitMany; what it answers. */
+static bool wait_for_both_until(double timeout)
 {
     lua_getfield(L, 1, "waitMany");
     lua_pushvalue(L, 2);
-    lua_pushnumber(L, 0.001);
+    lua_pushnumber(L, timeout);
     CHECK_INT(LUA_OK, lua_pcall(L, 2, 1, 0));
     bool found = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return found;
+}
+
+/* With hardly any time-out. */
+static bool wait_for_both(void)
+{
+    return wait_for_both_until(0.001);
 }
 
 static int sleeps(void)
@@ -189,11 +200,41 @@ static void nobody_looks_where_one_transport_forbids_it(void)
     }
 }
 
+/* As libraries that run Lua's signal handlers do, and lua5.4 itself for Ctrl-C. */
+static void close_all(lua_State *state, lua_Debug *call)
+{
+    (void)call;
+    lua_sethook(state, NULL, 0, 0);
+    for (int i = 0; i < CHANNELS; i++) {
+        artel_box_close_channel(boxes[i]);
+    }
+}
+
+static void set_hook(int signal_number)
+{
+    (void)signal_number;
+    lua_sethook(L, close_all, LUA_MASKCALL, 0);
+}
+
+static void a_hook_may_close_what_is_waited_for(void)
+{
+    start();
+    struct sigaction action = {.sa_handler = set_hook};
+    struct itimerval soon = {.it_value = {.tv_usec = 20000}};
+    CHECK_INT(0, sigaction(SIGALRM, &action, NULL));
+    CHECK_INT(0, setitimer(ITIMER_REAL, &soon, NULL));
+    CHECK(wait_for_both_until(60)); /* whoever waits looks what there is */
+    CHECK(boxes[0]->channel == NULL);
+    CHECK_INT(0, ends[0].spin.misses);
+    stop();
+}
+
 int main(void)
 {
     RUN(what_comes_soon_ends_the_wait_without_a_sleep);
     RUN(what_does_not_come_is_slept_for);
     RUN(nobody_looks_while_every_peer_rests);
     RUN(nobody_looks_where_one_transport_forbids_it);
+    RUN(a_hook_may_close_what_is_waited_for);
     return 0;
 }
