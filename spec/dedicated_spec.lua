@@ -285,6 +285,41 @@ terminate
     assert.same({ "the handler got two", "the task got one" }, answers)
   end)
 
+  for _, transport in ipairs(helper.TRANSPORTS) do
+    it("gets a long string whole, though a finaliser sends meanwhile, over " .. transport, function()
+      local worker <close> = helper.worker(helper.raw [[
+        channel:sendMessage "up"
+        local began = os.clock()
+        while os.clock() - began < 0.3 do end
+        for text in channel:messages() do channel:sendMessage { #text, text:sub(1, 5) } end]],
+        { transport = transport })
+      assert.equal("up", worker:receiveMessage(TIMEOUT))
+      local long, grown, sent = ("x"):rep(3 << 20), {}, false
+      local mode = collectgarbage "incremental"
+      -- In a callback luv is asked how its loop runs; the garbage that is made up to then is
+      -- collected there.
+      assert(helper.fromCallback(function()
+        collectgarbage()
+        collectgarbage "stop"
+        setmetatable({}, { __gc = function() sent = worker:sendMessage "short" end })
+        collectgarbage("incremental", 1, 1000, 1)
+        collectgarbage "restart"
+        for i = 1, 100 do grown[i] = i end
+        worker:sendMessage(long)
+        collectgarbage(mode)
+      end))
+      collectgarbage()
+      assert.is_true(sent)
+      worker:sendMessage "last"
+      local first = worker:receiveMessage(TIMEOUT)
+      local second = worker:receiveMessage(TIMEOUT)
+      if first[1] > second[1] then first, second = second, first end
+      assert.same({ 5, "short" }, first)
+      assert.same({ 3 << 20, "xxxxx" }, second)
+      assert.same({ 4, "last" }, worker:receiveMessage(TIMEOUT))
+    end)
+  end
+
   it("takes and gives a string of 256 MiB", function()
     if helper.isWatched then return end -- of a size that leaves no room for watching
     for encoding, megabytes in pairs { msgpack = 256, json = 16 } do

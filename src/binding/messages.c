@@ -86,16 +86,21 @@ static int lend_string(lua_State *L, struct artel_channel_box *box, int index)
                                                  artel_error_text(status));
 }
 
+/* Whether nobody else could run while a call waits here. It may run Lua: finalisers. */
+static bool may_block_in_c(lua_State *L, const struct artel_channel_box *box)
+{
+    return !box->waits_in_lua && artel_wait_mode(L) == ARTEL_WAIT_BLOCK;
+}
+
 /*
- * Sends what is queued and lent. Where nobody else could run meanwhile it waits for the
- * peer to take it, and takes in what comes, unless this is a worker's end; whatever is
- * out of the ordinary is left to those who wait in Lua. As artel_channel_flush().
+ * Sends what is queued and lent. Where it may block it waits for the peer to take it, and
+ * takes in what comes, unless this is a worker's end; whatever is out of the ordinary is
+ * left to those who wait in Lua. As artel_channel_flush(). Runs no Lua, which could send
+ * too while something is lent.
  */
-static int flush_lent(lua_State *L, struct artel_channel_box *box)
+static int flush_lent(struct artel_channel_box *box, bool may_block)
 {
     int flushed = artel_channel_flush(box->channel);
-    bool may_block =
-        flushed == 0 && !box->waits_in_lua && artel_wait_mode(L) == ARTEL_WAIT_BLOCK;
     while (flushed == 0 && may_block && artel_wait_once(box, !box->worker_end, true)) {
         may_block = box->worker_end || artel_box_fill(box, false) >= 0;
         flushed = artel_channel_flush(box->channel);
@@ -132,6 +137,10 @@ int artel_channel_send_message(lua_State *L)
                                   lua_tostring(L, -1));
     }
     bool is_long = is_long_string(L, box, 2);
+    bool may_block = is_long && may_block_in_c(L, box);
+    if (is_long) {
+        box = artel_check_usable_box(L, 1); /* a finaliser may have closed it */
+    }
     int failure = queue_message(L, box, is_long);
     if (failure != 0) {
         lua_getfield(L, -1, "kind");
@@ -143,7 +152,8 @@ int artel_channel_send_message(lua_State *L)
         }
         return failure;
     }
-    int flushed = is_long ? flush_lent(L, box) : artel_channel_flush(box->channel);
+    int flushed =
+        is_long ? flush_lent(box, may_block) : artel_channel_flush(box->channel);
     if (flushed == 1) {
         lua_pushboolean(L, true);
         return 1;
