@@ -305,6 +305,17 @@ describe("a channel", function()
     collectgarbage()
   end)
 
+  it("has metamethods that refuse what is no channel", function()
+    local pair <close> = helper.pair()
+    local metatable = getmetatable(pair.left)
+    for _, wrong in ipairs { io.stdout, artel.null, "text", 1, {}, print } do
+      assert.error_matches(function() metatable.__gc(wrong) end, "artel channel expected")
+    end
+    assert.error_matches(metatable.__gc, "artel channel expected")
+    pair.left:sendMessage "still here"
+    assert.equal("still here", pair.right:receiveMessage(TIMEOUT))
+  end)
+
   it("may be closed twice, and then not be used", function()
     local left, right = artel.channelPair()
     assert.is_true(left:close())
@@ -461,6 +472,37 @@ describe("a custom channel factory", function()
     end
     assert.equal("outer", right:receiveMessage(TIMEOUT))
     assert.equal("another", inner)
+  end)
+
+  it("has no message that a finaliser closes the channel over, or takes a second time", function()
+    local both <close> = helper.pair { module = "spec.fixtures.picky_codec" }
+    local left, right = both.left, both.right
+    local text, refused, armed = ("x"):rep(50000), 0, true
+    local function use(method, ...)
+      local ok, err = pcall(method, right, ...)
+      if not ok and err:find "in a finaliser" then refused = refused + 1 end
+    end
+    local function arm()
+      setmetatable({}, { __gc = function()
+        if not armed then return end
+        use(right.receiveMessage, 0)
+        use(right.close)
+        arm()
+      end })
+    end
+    left:sendMessage(text)
+    collectgarbage()
+    collectgarbage "stop"
+    arm()
+    local mode = collectgarbage "incremental"
+    collectgarbage("incremental", 1, 1000, 1)
+    collectgarbage "restart"
+    local message = right:receiveMessage(TIMEOUT)
+    armed = false
+    collectgarbage(mode)
+    assert.equal(text, message)
+    assert.is_true(refused >= 2)
+    collectgarbage()
   end)
 
   it("may write a message in 0 bytes", function()

@@ -18,7 +18,10 @@ static const char CLASSES = 0;
 
 static int channel_gc(lua_State *L)
 {
-    artel_box_close(lua_touserdata(L, 1));
+    /* Anybody can reach it by getmetatable(). */
+    struct artel_channel_box *box = artel_to_box(L, 1);
+    luaL_argexpected(L, box != NULL, 1, "artel channel");
+    artel_box_close(box);
     return 0;
 }
 

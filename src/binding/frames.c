@@ -121,7 +121,9 @@ int artel_box_queue(lua_State *L, int box_index, enum artel_frame_kind kind, uin
 static int decode_custom(lua_State *L, struct artel_channel_box *box,
                          const struct artel_frame *frame)
 {
+    box->decoding = L; /* collects garbage: see artel_check_open_box */
     lua_pushlstring(L, (const char *)frame->body, frame->body_len);
+    box->decoding = NULL;
     artel_channel_consume(box->channel);
     if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
         return 0;
