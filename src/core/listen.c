@@ -241,9 +241,12 @@ static bool concerns_one_connection(int error)
     }
 }
 
+/* Who makes probes faster than they are passed over must not hold us. */
+#define PASSED_OVER_MAX 64
+
 int artel_listener_accept(struct artel_listener *listener, int *fd)
 {
-    for (;;) {
+    for (int i = 0; i < PASSED_OVER_MAX; i++) {
         struct artel_socket_address peer;
         memset(&peer, 0, sizeof peer);
         peer.len = sizeof peer.storage;
@@ -267,6 +270,7 @@ int artel_listener_accept(struct artel_listener *listener, int *fd)
         *fd = fresh;
         return 0;
     }
+    return -EAGAIN; /* the listener stays readable */
 }
 
 void artel_listener_close(struct artel_listener *listener)

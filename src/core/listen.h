@@ -62,7 +62,7 @@ bool artel_listener_serves(const struct artel_listener *listener,
 
 /*
  * Takes the next connection: close-on-exec, blocking. 0 with *fd the caller's; -EAGAIN
- * when nobody waits; -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM when there is no room: stop
+ * when nobody waits, or more have been passed over than in one go; -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM when there is no room: stop
  * watching the listener for a while, for it stays readable. Connections that ended before
  * they were taken, and probes (artel_connect_probe()), are passed over.
  */

@@ -302,6 +302,32 @@ static void probes_are_passed_over(void)
     artel_listener_close(&listener);
 }
 
+static void no_number_of_probes_holds_us(void)
+{
+    enum { PROBES = 200 };
+    struct artel_listener listener;
+    int probes[PROBES];
+    int accepted = -1;
+    CHECK_INT(0, open_listener(&listener, at("flooded")));
+    for (int i = 0; i < PROBES; i++) {
+        CHECK_INT(0, artel_connect_probe(&listener.address, ARTEL_NO_DEADLINE, &probes[i]));
+    }
+    int client = connect_to(at("flooded"));
+    struct pollfd readable = {listener.fd, POLLIN, 0};
+    int breaks = 0; /* in which others are served */
+    while (artel_listener_accept(&listener, &accepted) == -EAGAIN) {
+        CHECK_INT(1, poll(&readable, 1, 0));
+        breaks++;
+    }
+    CHECK(accepted >= 0 && breaks > 0);
+    for (int i = 0; i < PROBES; i++) {
+        artel_fd_close(&probes[i]);
+    }
+    artel_fd_close(&accepted);
+    artel_fd_close(&client);
+    artel_listener_close(&listener);
+}
+
 static int option_of(int fd, int level, int name)
 {
     int value = 0;
@@ -424,6 +450,7 @@ int main(void)
     RUN(a_failure_leaves_neither_file_nor_descriptor);
     RUN(running_out_of_descriptors_is_told);
     RUN(probes_are_passed_over);
+    RUN(no_number_of_probes_holds_us);
     RUN(tcp_connections_have_the_options);
     RUN(a_port_can_be_shared);
     RUN(ipv6_takes_ipv4_unless_told_not_to);
