@@ -103,7 +103,23 @@ void artel_buffer_consume(struct artel_buffer *buffer, size_t len)
 
 void artel_buffer_trim(struct artel_buffer *buffer, size_t keep)
 {
-    if (artel_buffer_len(buffer) == 0 && buffer->capacity > keep) {
+    size_t used = artel_buffer_len(buffer);
+    if (buffer->capacity <= keep) {
+        return;
+    }
+    if (used == 0) {
         artel_buffer_fini(buffer);
+        return;
+    }
+    if (buffer->capacity <= SMALLEST_BLOCK || used > buffer->capacity / 4) {
+        return;
+    }
+    memmove(buffer->data, artel_buffer_head(buffer), used);
+    buffer->start = 0;
+    buffer->end = used;
+    uint8_t *data = realloc(buffer->data, used);
+    if (data != NULL) { /* else the large one stays */
+        buffer->data = data;
+        buffer->capacity = used;
     }
 }

@@ -74,15 +74,29 @@ static void what_goes_in_comes_out_in_order(void)
     artel_buffer_fini(&buffer);
 }
 
-static void only_an_empty_large_block_is_given_back(void)
+static void a_block_that_is_too_large_is_given_back(void)
 {
     struct artel_buffer buffer;
     artel_buffer_init(&buffer);
-    assert(artel_buffer_reserve(&buffer, 5000) == 0);
-    assert(artel_buffer_append(&buffer, "a", 1) == 0);
-    artel_buffer_trim(&buffer, 100);
-    assert(buffer.data != NULL);
+    assert(artel_buffer_reserve(&buffer, 20000) == 0);
+    memset(artel_buffer_tail(&buffer), 'x', 20000);
+    artel_buffer_commit(&buffer, 20000);
+    artel_buffer_consume(&buffer, 14000);
+    artel_buffer_trim(&buffer, 0); /* more than a quarter of it is in use */
+    assert(buffer.capacity == 20000 && artel_buffer_len(&buffer) == 6000);
+    artel_buffer_consume(&buffer, 1000);
+    memcpy(artel_buffer_head(&buffer), "head", 4);
+    artel_buffer_trim(&buffer, 20000);
+    assert(buffer.capacity == 20000);
+    artel_buffer_trim(&buffer, 19999);
+    assert(buffer.capacity == 5000 && artel_buffer_len(&buffer) == 5000);
+    assert(memcmp(artel_buffer_head(&buffer), "headx", 5) == 0);
+    artel_buffer_consume(&buffer, 4999);
+    artel_buffer_trim(&buffer, 0);
+    artel_buffer_trim(&buffer, 0);
+    assert(artel_buffer_len(&buffer) == 1 && *artel_buffer_head(&buffer) == 'x');
     artel_buffer_consume(&buffer, 1);
+    assert(artel_buffer_reserve(&buffer, 5000) == 0);
     artel_buffer_trim(&buffer, 5000);
     assert(buffer.data != NULL);
     artel_buffer_trim(&buffer, 4999);
@@ -96,6 +110,6 @@ int main(void)
     an_impossible_request_changes_nothing();
     room_is_won_by_moving_when_most_was_taken();
     what_goes_in_comes_out_in_order();
-    only_an_empty_large_block_is_given_back();
+    a_block_that_is_too_large_is_given_back();
     return 0;
 }

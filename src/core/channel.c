@@ -86,10 +86,10 @@ void artel_channel_free(struct artel_channel *channel)
 
 void artel_channel_trim(struct artel_channel *channel)
 {
-    if (channel->queued_len == 0) {
-        channel->out.end = channel->out.start;
-        artel_buffer_trim(&channel->out, 0);
-    }
+    channel->out.end = channel->out.start + channel->queued_len;
+    artel_buffer_trim(&channel->out, 0);
+    /* Also of a frame that has only begun: who sends a byte behind a long one must not have
+     * us keep what that took. */
     artel_buffer_trim(&channel->in, 0);
     channel->read_len = READ_LEN_MIN;
 }
