@@ -331,8 +331,15 @@ local function pumpFrames(channel, state)
   end
 end
 
--- lookAhead() sets no more aside than this, bytes.
-local LOOK_AHEAD_MAX = 1 << 20
+-- lookAhead() sets no more aside than this, bytes, and requests: these are found by ids, which a
+-- peer can choose so that they collide, since Lua hashes numbers without a seed.
+local LOOK_AHEAD_MAX, LOOK_AHEAD_REQUESTS_MAX = 1 << 20, 4096
+
+local function mayLookAhead(state)
+  local requests = state.requestsAside
+  return state.asideBytes < LOOK_AHEAD_MAX
+    and not (requests and requests:length() >= LOOK_AHEAD_REQUESTS_MAX)
+end
 
 -- What lookAhead() may dispatch: it wakes somebody and calls nobody.
 local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CANCEL] = true }
@@ -341,7 +348,7 @@ local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CAN
 --- know whether it still should.
 function dispatch.lookAhead(channel, state)
   core.fill(channel)
-  while core.isOpen(channel) and state.asideBytes < LOOK_AHEAD_MAX do
+  while core.isOpen(channel) and mayLookAhead(state) do
     local kind, id = core.peek(channel)
     if CALLS_NOBODY[kind] then
       TAKERS[kind](channel, state, id)

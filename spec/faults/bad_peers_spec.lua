@@ -3,6 +3,7 @@
 
 local core = require "artel.core"
 local artel = require "artel"
+local helper = require "spec.helper"
 local program = require "spec.program"
 local support = require "spec.shared.support"
 local uv = require "luv"
@@ -397,6 +398,55 @@ describe("a shared worker survives", function()
     end
     local _, count = support.log():gsub("cut off", "")
     assert.equal(1, count)
+  end)
+
+  it("clients that begin a message behind a long one: it keeps no room for another such", function()
+    start [[{ onMessage = function(self, value, channel) channel:sendMessage(#value) end,
+      onRequest = function(self, value) return value end }]]
+    local long = frame(0, 0, "\xdb" .. string.pack(">I4", 12 << 20) .. ("x"):rep(12 << 20))
+    local clients = {}
+    for n = 1, 16 do
+      clients[n] = support.bareClient(address)
+      clients[n]:send("ATL1" .. long .. "\0")
+      clients[n]:receive(4 + 9 + 5)
+    end
+    local function isSmall() return helper.isWatched or residentBytes() < 96 << 20 end
+    local deadline = uv.hrtime() + 10e9 -- it looks every second
+    while not isSmall() and uv.hrtime() < deadline do uv.sleep(20) end
+    assert.is_true(isSmall(), ("%d MiB are kept"):format(residentBytes() >> 20))
+    assertServes()
+    for _, client in ipairs(clients) do -- each goes on where it was
+      client:send(frame(0, 0, "\xa3abc"):sub(2))
+      client:receive(4 + 9 + 5 + 9 + 1)
+      client:close()
+    end
+  end)
+
+  it("requests whose ids collide, while a handler looks whether it is cancelled", function()
+    start [[{
+      onRequest = function(self, value)
+        if value ~= "compute" then return value end
+        local isCancelled = require "artel".isCancelled
+        local began, longest = os.clock(), 0.0
+        repeat
+          local before = os.clock()
+          isCancelled()
+          longest = math.max(longest, os.clock() - before)
+        until before - began > 1
+        return longest
+      end,
+    }]]
+    local client = support.bareClient(address)
+    client:send("ATL1" .. frame(1, 1, "\xa7compute"))
+    -- Lua takes a number's remainder by the size of the table, a power of two less one.
+    local many = {}
+    for n = 1, 65000 do many[n] = frame(1, n * 65535 & 0xffffffff, "\1") end
+    client:push(table.concat(many))
+    client:receive(4 + 9 + 9)
+    local longest = string.unpack(">d", client.received, 4 + 9 + 2)
+    assert.is_true(longest < 0.7, ("one look took %g s"):format(longest))
+    client:close()
+    assertServes()
   end)
 
   it("clients that vanish in the middle of everything", function()
