@@ -55,6 +55,21 @@ describe("artel.async", function()
     assert.equal("now", outer:await(TIMEOUT))
   end)
 
+  it("takes any number of seconds for a time-out, with which a loop could not count", function()
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    local pool <close> =
+      artel.createWorkerPoolWithExpression("{ onRequest = function(_, v) return v end }", 1)
+    for _, seconds in ipairs { 1e10, 1e16, 1e300, math.maxinteger, math.huge } do
+      local task = artel.async(function()
+        local message = left:receiveMessage(seconds)
+        return message, pool:request("answer", { timeout = seconds })
+      end)
+      right:sendMessage "message"
+      assert.same({ "message", "answer" }, { task:await(TIMEOUT) })
+    end
+  end)
+
   it("raises where a task awaits itself, or what nothing will bring", function()
     local task
     local runs = artel.async(function()

@@ -168,6 +168,15 @@ local function takeTimer()
   return timer or newTimer()
 end
 
+-- What is further away does not come, and might be too much for an integer: math.huge is.
+local SECONDS_MAX = 1e10
+
+--- Seconds as luv's timers count.
+---@return integer
+function loop.toMilliseconds(seconds)
+  return math.ceil(math.max(0, math.min(seconds, SECONDS_MAX)) * 1000)
+end
+
 --- Calls `callback()` once, `seconds` from now.
 ---@param background? boolean nothing waits for it: it does not keep the loop alive
 ---@return { stop: fun() }
@@ -175,7 +184,7 @@ function loop.after(seconds, callback, background)
   local timer, use = takeTimer(), {}
   timer.use, timer.callback = use, callback
   uv.update_time() -- the loop's clock stands still while Lua runs
-  timer.handle:start(math.ceil(seconds * 1000), 0, timer.fire)
+  timer.handle:start(loop.toMilliseconds(seconds), 0, timer.fire)
   if background then uv.unref(timer.handle) else uv.ref(timer.handle) end
   function use.stop()
     if timer.use == use then stopTimer(timer) end -- else it is somebody else's by now

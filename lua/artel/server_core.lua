@@ -36,7 +36,7 @@ local TRIM_INTERVAL = 1
 --- A timer of our own affairs: it alone does not keep the loop alive.
 local function after(timer, seconds, callback)
   uv.update_time()
-  timer:start(math.max(0, math.ceil(seconds * 1000)), 0, callback)
+  timer:start(luvLoop.toMilliseconds(seconds), 0, callback)
   timer:unref()
 end
 
