@@ -55,6 +55,63 @@ describe("artel.async", function()
     assert.equal("now", outer:await(TIMEOUT))
   end)
 
+  it("has nothing lost that finalisers send while the loop learns what to watch", function()
+    -- A script of its own: the first watch of a process is part of it.
+    local result = helper.script [[
+      local artel, uv = require "artel", require "luv"
+      local total = 0
+      for garbage = 1, 20 do
+        local left, right = artel.channelPair()
+        local finalised, armed = 0, false
+        local function arm()
+          setmetatable({}, { __gc = function()
+            if armed == nil then return end
+            if armed and finalised < 30 then
+              finalised = finalised + 1
+              left:sendMessage "short"
+            end
+            arm()
+          end })
+        end
+        arm()
+        local timer, long = uv.new_timer(), ("x"):rep(150000)
+        timer:start(0, 0, function()
+          timer:close()
+          collectgarbage()
+          collectgarbage "stop"
+          collectgarbage("incremental", 1, 1000, 1)
+          for _ = 1, 6 do
+            local grown = {}
+            for i = 1, garbage do grown[i] = i end
+            armed = true
+            collectgarbage "restart"
+            left:sendMessage(long)
+            collectgarbage "stop"
+            armed = false
+          end
+        end)
+        uv.run "once"
+        uv.run "nowait"
+        collectgarbage("incremental", 200, 100, 13)
+        collectgarbage "restart"
+        armed = nil
+        local reader = artel.async(function()
+          for _ = 1, 6 + finalised do
+            local message, err = right:receiveMessage(10)
+            if not message then error(tostring(err) .. " with garbage of " .. garbage, 0) end
+          end
+        end)
+        while not reader:isDone() do uv.run "once" end
+        reader:await()
+        left:close()
+        right:close()
+        total = total + finalised
+      end
+      print(total > 0)]]
+    assert.equal("", result.errors)
+    assert.equal("true\n", result.output)
+  end)
+
   it("takes any number of seconds for a time-out, with which a loop could not count", function()
     local both <close> = helper.pair()
     local left, right = both.left, both.right

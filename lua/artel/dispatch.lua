@@ -56,6 +56,8 @@ function dispatch.stateOf(channel)
       requests = Queue.new(), requestWaiters = Queue.new(), writeWaiters = Queue.new(),
       pending = {}, pendingCount = 0, lostResponses = 0, selectWaiters = {},
     }
+    -- Whatever makes tables may run a finaliser, which may use the channel: then it has one.
+    if core.state(channel) then return core.state(channel) end
     core.setState(channel, state)
   end
   return state

@@ -49,7 +49,12 @@ end
 
 local function ensureHandle()
   if handle and not handle:is_closing() then return end
-  handle = assert(uv.new_poll(core.watchSet.number(set)))
+  local fresh, err = uv.new_poll(core.watchSet.number(set))
+  if not fresh then
+    if handle and not handle:is_closing() then return end -- a finaliser was faster
+    error(err, 0)
+  end
+  handle = fresh
   handle:start("r", serveReady)
   keepAlive()
 end
@@ -67,10 +72,11 @@ Watch.__index = Watch
 function loop.watch(descriptor, owner, callback)
   ensureHandle()
   lastId = lastId + 1
+  local id = lastId -- a finaliser that runs over the table may make another watch
   local self = setmetatable({
-    id = lastId, descriptor = descriptor, callback = callback, events = nil, idle = true,
+    id = id, descriptor = descriptor, callback = callback, events = nil, idle = true,
   }, Watch)
-  watches[lastId], owners[lastId] = self, owner
+  watches[id], owners[id] = self, owner
   return self
 end
 

@@ -219,7 +219,16 @@ local function wantsInput(state)
     or isObserved(state) or state.serving
 end
 
---- Makes the loop watch for exactly what somebody waits for now.
+--- Makes the watch of the channel, unless a finaliser that ran meanwhile was faster.
+local function makeWatch(channel, state, loop)
+  local watch = loop.watch(core.stream(channel), channel, waiting.turn)
+  if not core.isOpen(channel) or state.watchLoop == loop then return end
+  if state.watch then state.watch:close() end -- of a host that has gone over to luv
+  state.watch, state.watchLoop = watch, loop
+end
+
+--- Makes the loop watch for exactly what somebody waits for now. From where it looks at that to
+--- where it has told the loop it makes no table, since a finaliser could send something between.
 function waiting.update(channel)
   local state = dispatch.stateOf(channel)
   local pending = core.pending(channel)
@@ -233,21 +242,22 @@ function waiting.update(channel)
     -- So that two ends that send first do not wait for each other.
     read = read or write and not state.ended and not core.inputEnded(channel)
   end
-  if pending == 0 and (state.awaitsRoom or not state.writeWaiters:isEmpty()) then
-    waiting.kick(channel, state) -- somebody else has sent it all; who waited does not know
+  -- Somebody else has sent it all; who waited does not know.
+  local looks = pending == 0 and (state.awaitsRoom or not state.writeWaiters:isEmpty())
+  if read or write or state.watch then
+    local loop = scheduler.loop()
+    if state.watchLoop ~= loop then
+      makeWatch(channel, state, loop)
+      if core.isOpen(channel) then return waiting.update(channel) end
+      return
+    end
+    local busy, events = core.arm(channel, read, write)
+    state.watch:set(events & READ ~= 0, events & WRITE ~= 0)
+    anchors[channel] = (read or write) or nil
+    looks = looks or busy
+    if state.watchProcess then state.watchProcess(channel) end
   end
-  if not read and not write and not state.watch then return end
-  local loop = scheduler.loop()
-  if state.watchLoop ~= loop then -- a host that has gone over to luv
-    if state.watch then state.watch:close() end
-    state.watch = loop.watch(core.stream(channel), channel, waiting.turn)
-    state.watchLoop = loop
-  end
-  local busy, events = core.arm(channel, read, write)
-  if busy then waiting.kick(channel, state) end
-  state.watch:set(events & READ ~= 0, events & WRITE ~= 0)
-  if state.watchProcess then state.watchProcess(channel) end
-  anchors[channel] = (read or write) or nil
+  if looks then waiting.kick(channel, state) end
 end
 
 --- Ends watching for good; the channel is about to be closed.
