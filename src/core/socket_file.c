@@ -9,16 +9,61 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Gives away a folder that was just made, and nothing that has been put in its place. */
-static int give_folder(const char *path, uid_t owner, gid_t group)
+/* ---- folders ---- */
+
+#define LINKS_MAX 8
+
+/* Whether nobody but root and us has a say in where the path of a folder leads: not its
+ * owner, nor who may write to what it lies in. */
+static bool is_beyond_others(const char *path, int links_left)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char part[PATH_MAX];
+    char target[PATH_MAX];
+    struct stat facts;
+    if (links_left == 0 || snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) {
+        return false;
+    }
+    for (char *slash = part; slash != NULL; *slash = '/') {
+        slash = strchr(slash + 1, '/');
+        if (slash != NULL) {
+            *slash = '\0';
+        }
+        if (lstat(part, &facts) < 0 || (facts.st_uid != 0 && facts.st_uid != geteuid())) {
+            return false;
+        }
+        if (S_ISLNK(facts.st_mode)) {
+            ssize_t len = readlink(part, target, sizeof target - 1);
+            if (len <= 0) {
+                return false;
+            }
+            target[len] = '\0';
+            int folder_len = target[0] == '/' ? 0 : (int)(strrchr(part, '/') - part) + 1;
+            char whole[2 * PATH_MAX];
+            snprintf(whole, sizeof whole, "%.*s%s", folder_len, part, target);
+            if (!is_beyond_others(whole, links_left - 1)) {
+                return false;
+            }
+        } else if ((facts.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH) {
+            return false;
+        }
+        if (slash == NULL) {
+            break;
+        }
+    }
+    return true;
+}
+
+/* Gives away a folder that was just made, and nothing that has been put in its place. */
+static int give_folder(int parent, const char *name, uid_t owner, gid_t group)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         return -errno;
     }
@@ -35,6 +80,33 @@ static int give_folder(const char *path, uid_t owner, gid_t group)
     return status;
 }
 
+/*
+ * Makes a folder for another user: in a folder of that user's, or where no other user can
+ * have led us, by a symbolic link perhaps. Else it would be theirs to say where we make
+ * one. The parent is held open: what its name leads to may change meanwhile.
+ */
+static int make_folder_for(char *path, uid_t owner, gid_t group)
+{
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    const char *parent_path = slash == path ? "/" : path;
+    int parent = open(parent_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct stat facts;
+    int status = 0;
+    if (parent < 0 || fstat(parent, &facts) < 0) {
+        status = -errno;
+    } else if (facts.st_uid != owner && !is_beyond_others(parent_path, LINKS_MAX)) {
+        status = -EPERM;
+    } else if (mkdirat(parent, slash + 1, 0700) < 0) {
+        status = -errno;
+    } else {
+        status = give_folder(parent, slash + 1, owner, group);
+    }
+    artel_fd_close(&parent);
+    *slash = '/';
+    return status;
+}
+
 int artel_socket_file_make_folders(const char *path, uid_t owner, gid_t group)
 {
     char folder[ARTEL_ADDRESS_PATH_MAX_LEN + 1];
@@ -47,18 +119,20 @@ int artel_socket_file_make_folders(const char *path, uid_t owner, gid_t group)
         *slash = '\0';
         /* One that is there may answer anything (EEXIST, EROFS, EACCES): what matters is
          * whether the next one, and at last the socket, can be made in it. */
-        if (mkdir(folder, 0700) == 0) {
-            int status = owner == (uid_t)-1 ? 0 : give_folder(folder, owner, group);
-            if (status < 0) {
+        if (access(folder, F_OK) < 0) {
+            int status = owner != (uid_t)-1      ? make_folder_for(folder, owner, group)
+                         : mkdir(folder, 0700) < 0 ? -errno
+                                                   : 0;
+            if (status < 0 && (status != -EEXIST || access(folder, F_OK) < 0)) {
                 return status;
             }
-        } else if (access(folder, F_OK) < 0) {
-            return -errno;
         }
         *slash = '/';
     }
     return 0;
 }
+
+/* ---- the file ---- */
 
 int artel_socket_file_clear(const struct artel_socket_address *address)
 {
