@@ -112,6 +112,33 @@ describe("artel.async", function()
     assert.equal("true\n", result.output)
   end)
 
+  it("goes on when somebody has closed a coroutine that waits, or one that has ended", function()
+    local scheduler, calls, ended = require "artel.scheduler", 0, nil
+    for _ = 1, 3 do -- what serves a handler has served another, unless that has closed it
+      scheduler.startHandler({ isHandler = true }, function()
+        calls, ended = calls + 1, coroutine.running()
+      end)
+      assert.is_true(coroutine.close(ended))
+    end
+    assert.equal(3, calls)
+    local both <close> = helper.pair()
+    local left, right = both.left, both.right
+    for _, timeout in ipairs { 0.01, false } do
+      local thread
+      artel.async(function()
+        thread = coroutine.running()
+        left:receiveMessage(timeout or nil)
+      end)
+      assert.is_true(coroutine.close(thread))
+      artel.async(function() right:receiveMessage(0.02) end):await(TIMEOUT)
+      local other = artel.async(function() return left:receiveMessage() end)
+      right:sendMessage "for the closed one"
+      right:sendMessage "for the other"
+      assert.truthy(other:await(TIMEOUT))
+      while left:receiveMessage(0) do end
+    end
+  end)
+
   it("takes any number of seconds for a time-out, with which a loop could not count", function()
     local both <close> = helper.pair()
     local left, right = both.left, both.right

@@ -286,7 +286,7 @@ terminate
   end)
 
   for _, transport in ipairs(helper.TRANSPORTS) do
-    it("gets a long string whole, though a finaliser sends meanwhile, over " .. transport, function()
+    it("gets a long string whole though a finaliser sends meanwhile, over " .. transport, function()
       local worker <close> = helper.worker(helper.raw [[
         channel:sendMessage "up"
         local began = os.clock()
@@ -304,7 +304,7 @@ terminate
         setmetatable({}, { __gc = function() sent = worker:sendMessage "short" end })
         collectgarbage("incremental", 1, 1000, 1)
         collectgarbage "restart"
-        for i = 1, 100 do grown[i] = i end
+        for i = 1, 100 do grown[#grown + 1] = i end
         worker:sendMessage(long)
         collectgarbage(mode)
       end))

@@ -10,7 +10,7 @@ local Queue = require "artel.queue"
 
 local scheduler = {}
 
-local coroutines = core.coroutines
+local coroutines, status = core.coroutines, coroutine.status
 local isEmpty = Queue.isEmpty
 local runQueue = Queue.new()
 local running = false -- whether run() is on the stack: it empties the run queue at its end
@@ -36,7 +36,9 @@ local function emptyRunQueue()
     if job.callback then
       job.callback(job)
     elseif job.waiting then
-      resume(job.coroutine)
+      local ok, err = coroutine.resume(job.coroutine)
+      -- Still waiting: it has not run, since somebody has closed it.
+      if not ok and not job.waiting then error(err, 0) end
     end
     job = runQueue:pop()
   end
@@ -157,9 +159,16 @@ local function serve(_, fn, ...)
   return serve(nil, awaitJob(coroutine.yield()))
 end
 
+--- A used coroutine where there is one, unless the handler that it has served has closed it.
+local function takeThread()
+  local thread
+  repeat thread = table.remove(idleThreads) until not thread or status(thread) == "suspended"
+  return thread or coroutine.create(serve)
+end
+
 --- As start(), with a used coroutine where there is one.
 function scheduler.startHandler(owner, fn, ...)
-  local thread = table.remove(idleThreads) or coroutine.create(serve)
+  local thread = takeThread()
   coroutines[thread] = owner
   scheduler.run(resume, thread, JOB, fn, ...)
 end

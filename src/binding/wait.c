@@ -175,8 +175,8 @@ static struct artel_spin *account_of(const struct wishes *all)
 }
 
 /*
- * As poll(2), and notes in the account how long it has slept. A signal ends the sleep, and
- * Lua's hooks, which run where there is L, may close what was waited for: account and
+ * As poll(2), and notes in the account how long it has slept. A signal ends the sleep,
+ * and Lua's hooks, which run where there is L, may close what was waited for: account and
  * descriptors are not to be used after that.
  */
 static int sleep_until(lua_State *L, struct artel_spin *account, struct pollfd *wanted,

@@ -29,8 +29,8 @@ int64_t artel_check_deadline(lua_State *L, int index);
 
 /*
  * Blocks until the channel can be read from (or written to), its process ended, a signal
- * came, or the deadline. True unless it is the deadline. Raises what a hook raises; one may
- * have closed the channel.
+ * came, or the deadline. True unless it is the deadline. Raises what a hook raises; one
+ * may have closed the channel.
  */
 bool artel_wait_channel(lua_State *L, struct artel_channel_box *box, bool want_read,
                         bool want_write, int64_t deadline_ms);

@@ -32,8 +32,9 @@ int artel_buffer_append(struct artel_buffer *buffer, const void *bytes, size_t l
 /* Takes len bytes (at most the length) from the head. */
 void artel_buffer_consume(struct artel_buffer *buffer, size_t len);
 
-/* Gives memory back to the system if the block exceeds keep bytes and the queue is empty, or
- * the block a large one for the little that is queued. Pointers into it are void then. */
+/* Gives memory back to the system if the block exceeds keep bytes and the queue is empty,
+ * or the block a large one for the little that is queued. Pointers into it are void then.
+ */
 void artel_buffer_trim(struct artel_buffer *buffer, size_t keep);
 
 static inline size_t artel_buffer_len(const struct artel_buffer *buffer)

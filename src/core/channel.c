@@ -88,8 +88,8 @@ void artel_channel_trim(struct artel_channel *channel)
 {
     channel->out.end = channel->out.start + channel->queued_len;
     artel_buffer_trim(&channel->out, 0);
-    /* Also of a frame that has only begun: who sends a byte behind a long one must not have
-     * us keep what that took. */
+    /* Also of a frame that has only begun: who sends a byte behind a long one must not
+     * have us keep what that took. */
     artel_buffer_trim(&channel->in, 0);
     channel->read_len = READ_LEN_MIN;
 }

@@ -62,9 +62,10 @@ bool artel_listener_serves(const struct artel_listener *listener,
 
 /*
  * Takes the next connection: close-on-exec, blocking. 0 with *fd the caller's; -EAGAIN
- * when nobody waits, or more have been passed over than in one go; -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM when there is no room: stop
- * watching the listener for a while, for it stays readable. Connections that ended before
- * they were taken, and probes (artel_connect_probe()), are passed over.
+ * when nobody waits, or more have been passed over than in one go; -EMFILE, -ENFILE,
+ * -ENOBUFS or -ENOMEM when there is no room: stop watching the listener for a while, for
+ * it stays readable. Connections that ended before they were taken, and probes
+ * (artel_connect_probe()), are passed over.
  */
 int artel_listener_accept(struct artel_listener *listener, int *fd);
 

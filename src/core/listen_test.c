@@ -310,7 +310,8 @@ static void no_number_of_probes_holds_us(void)
     int accepted = -1;
     CHECK_INT(0, open_listener(&listener, at("flooded")));
     for (int i = 0; i < PROBES; i++) {
-        CHECK_INT(0, artel_connect_probe(&listener.address, ARTEL_NO_DEADLINE, &probes[i]));
+        CHECK_INT(0,
+                  artel_connect_probe(&listener.address, ARTEL_NO_DEADLINE, &probes[i]));
     }
     int client = connect_to(at("flooded"));
     struct pollfd readable = {listener.fd, POLLIN, 0};

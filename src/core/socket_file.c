@@ -120,7 +120,7 @@ int artel_socket_file_make_folders(const char *path, uid_t owner, gid_t group)
         /* One that is there may answer anything (EEXIST, EROFS, EACCES): what matters is
          * whether the next one, and at last the socket, can be made in it. */
         if (access(folder, F_OK) < 0) {
-            int status = owner != (uid_t)-1      ? make_folder_for(folder, owner, group)
+            int status = owner != (uid_t)-1        ? make_folder_for(folder, owner, group)
                          : mkdir(folder, 0700) < 0 ? -errno
                                                    : 0;
             if (status < 0 && (status != -EEXIST || access(folder, F_OK) < 0)) {

@@ -11,8 +11,8 @@
 
 /* Makes the folders that path lies in, as far as they are missing, with mode 0700, and
  * gives these to owner and group ((uid_t)-1, (gid_t)-1: ours). -EPERM where one would be
- * given away in a folder that is not the owner's, though another user than root and us has
- * a say in where the path leads. 0 or another negated errno. */
+ * given away in a folder that is not the owner's, though another user than root and us
+ * has a say in where the path leads. 0 or another negated errno. */
 int artel_socket_file_make_folders(const char *path, uid_t owner, gid_t group);
 
 /*
