@@ -20,44 +20,49 @@
 
 #define LINKS_MAX 8
 
-/* Whether nobody but root and us has a say in where the path of a folder leads: not its
- * owner, nor who may write to what it lies in. */
-static bool is_beyond_others(const char *path, int links_left)
+static bool is_beyond_others(const char *path, int links_left);
+
+/* The same of one step on such a path; what it lies in has been looked at. */
+static bool is_step_beyond_others(const char *path, int links_left)
 {
-    char part[PATH_MAX];
-    char target[PATH_MAX];
     struct stat facts;
-    if (links_left == 0 || snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) {
+    if (lstat(path, &facts) < 0 || (facts.st_uid != 0 && facts.st_uid != geteuid())) {
         return false;
     }
-    for (char *slash = part; slash != NULL; *slash = '/') {
-        slash = strchr(slash + 1, '/');
-        if (slash != NULL) {
-            *slash = '\0';
+    if (!S_ISLNK(facts.st_mode)) {
+        return (facts.st_mode & (S_IWOTH | S_ISVTX)) != S_IWOTH;
+    }
+    char target[PATH_MAX];
+    ssize_t len = readlink(path, target, sizeof target);
+    if (len <= 0 || len == sizeof target) {
+        return false;
+    }
+    int folder_len = target[0] == '/' ? 0 : (int)(strrchr(path, '/') - path) + 1;
+    char whole[2 * PATH_MAX];
+    snprintf(whole, sizeof whole, "%.*s%.*s", folder_len, path, (int)len, target);
+    return is_beyond_others(whole, links_left - 1);
+}
+
+/* Whether nobody but root and us has a say in where the absolute path of a folder leads:
+ * neither who owns a part of it, nor whoever may write to one. */
+static bool is_beyond_others(const char *path, int links_left)
+{
+    if (links_left == 0 || strlen(path) >= PATH_MAX) {
+        return false;
+    }
+    for (const char *end = path + 1;; end++) {
+        if (*end != '/' && *end != '\0') {
+            continue;
         }
-        if (lstat(part, &facts) < 0 || (facts.st_uid != 0 && facts.st_uid != geteuid())) {
+        char step[PATH_MAX];
+        snprintf(step, sizeof step, "%.*s", (int)(end - path), path);
+        if (!is_step_beyond_others(step, links_left)) {
             return false;
         }
-        if (S_ISLNK(facts.st_mode)) {
-            ssize_t len = readlink(part, target, sizeof target - 1);
-            if (len <= 0) {
-                return false;
-            }
-            target[len] = '\0';
-            int folder_len = target[0] == '/' ? 0 : (int)(strrchr(part, '/') - part) + 1;
-            char whole[2 * PATH_MAX];
-            snprintf(whole, sizeof whole, "%.*s%s", folder_len, part, target);
-            if (!is_beyond_others(whole, links_left - 1)) {
-                return false;
-            }
-        } else if ((facts.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH) {
-            return false;
-        }
-        if (slash == NULL) {
-            break;
+        if (*end == '\0') {
+            return true;
         }
     }
-    return true;
 }
 
 /* Gives away a folder that was just made, and nothing that has been put in its place. */
