@@ -12,6 +12,9 @@
 
 #define DOORBELL_BYTE 0
 
+/* How often, 1 ms apart, a byte is sent again for which the kernel had no memory. */
+#define TRIES_MAX 1000
+
 void artel_doorbell_init(struct artel_doorbell *bell, int fd,
                          _Atomic uint32_t *sleeps_for_input,
                          _Atomic uint32_t *sleeps_for_room)
@@ -21,15 +24,28 @@ void artel_doorbell_init(struct artel_doorbell *bell, int fd,
                                     .for_room.sleeps = sleeps_for_room};
 }
 
-void artel_doorbell_ring(struct artel_doorbell *bell)
+/* 0, or a negated errno. */
+static int send_byte(struct artel_doorbell *bell)
 {
     static const uint8_t BYTE = DOORBELL_BYTE;
     ssize_t sent;
     do {
         sent = send(bell->fd, &BYTE, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
-    if (sent < 0 && errno != EAGAIN && errno != ENOBUFS) {
+    return sent < 0 ? -errno : 0;
+}
+
+void artel_doorbell_ring(struct artel_doorbell *bell)
+{
+    int status = send_byte(bell);
+    for (int i = 0; i < TRIES_MAX && (status == -ENOBUFS || status == -ENOMEM); i++) {
+        (void)poll(NULL, 0, 1);
+        status = send_byte(bell);
+    }
+    if (status < 0 && status != -EAGAIN) {
         bell->ended = true;
+        /* The peer's sleep is taken back already: this wakes it in the byte's place. */
+        (void)shutdown(bell->fd, SHUT_RDWR);
     } /* EAGAIN: it has not taken thousands of bytes, so there is what wakes it */
 }
 

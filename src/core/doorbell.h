@@ -46,7 +46,8 @@ void artel_doorbell_init(struct artel_doorbell *bell, int fd,
                          _Atomic uint32_t *sleeps_for_input,
                          _Atomic uint32_t *sleeps_for_room);
 
-/* Sends one byte, if there is room for it. Notes when nobody can hear it any more. */
+/* Sends one byte, if there is room for it; waits a second at most for the memory that it
+ * takes. When it cannot be sent at all the end is noted, at the other end too. */
 void artel_doorbell_ring(struct artel_doorbell *bell);
 
 /* Takes out what is owed; when nothing is, looks whether the peer has gone. Never waits.

@@ -68,7 +68,15 @@ static ssize_t socket_writev(struct artel_transport *self, const struct iovec *p
     if (sent >= 0) {
         return sent;
     }
-    return errno == EAGAIN || errno == ENOBUFS ? 0 : -errno;
+    int status = -errno;
+    if (status == -EAGAIN || status == -ENOBUFS || status == -ENOMEM) {
+        return 0;
+    }
+    if (status != -EPIPE && status != -ECONNRESET) {
+        /* Only we know: without the end nobody would ever answer what has not left. */
+        (void)shutdown(self->fd, SHUT_RDWR);
+    }
+    return status;
 }
 
 static bool socket_arm(struct artel_transport *self, bool want_read, bool want_write,
