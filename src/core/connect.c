@@ -213,9 +213,11 @@ int artel_connect_probe(const struct artel_socket_address *address, int64_t dead
     if (!is_unix(address)) {
         return -EAFNOSUPPORT;
     }
-    unsigned long long chance; /* so that two probes do not want one name */
-    if (getrandom(&chance, sizeof chance, 0) != (ssize_t)sizeof chance) {
-        return -EIO;
+    unsigned long long chance = 0; /* so that two probes do not want one name */
+    while (getrandom(&chance, sizeof chance, 0) < 0) { /* so few bytes come whole */
+        if (errno != EINTR) {
+            return -errno;
+        }
     }
     struct sockaddr_un form = {.sun_family = AF_UNIX};
     memcpy(form.sun_path, PROBE_PREFIX, PROBE_PREFIX_LEN);
