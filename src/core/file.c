@@ -346,8 +346,11 @@ int artel_file_make_temporary_folder(char **path, char *fault, size_t fault_len)
 bool artel_file_is_executable(const char *path)
 {
     struct stat found;
-    return stat(path, &found) == 0 && S_ISREG(found.st_mode) &&
-           faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+    if (stat(path, &found) < 0 || !S_ISREG(found.st_mode)) {
+        return false;
+    }
+    /* EPERM: a filter that does not know faccessat2. Whether it can be executed shows. */
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 || errno == EPERM;
 }
 
 int artel_file_remove(const char *path)
