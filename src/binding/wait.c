@@ -93,6 +93,18 @@ int64_t artel_check_deadline(lua_State *L, int index)
     return artel_clock_deadline_ms((int64_t)ceil(seconds * 1000));
 }
 
+/* As poll(2), which is asked again when the kernel has no memory for so many descriptors:
+ * that must not pass for a time-out. */
+static int poll_until(struct pollfd *wanted, nfds_t count, int64_t deadline_ms)
+{
+    int ready;
+    while ((ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms))) < 0 &&
+           (errno == ENOMEM || errno == EAGAIN)) {
+        (void)poll(NULL, 0, 1);
+    }
+    return ready;
+}
+
 /* What a wait for one channel looks at, at most: the channel, its process, and what that
  * writes to its standard error. */
 #define WAITED_MAX 3
@@ -175,7 +187,7 @@ static struct artel_spin *account_of(const struct wishes *all)
 }
 
 /*
- * As poll(2), and notes in the account how long it has slept. A signal ends the sleep,
+ * As poll_until(), and notes in the account how long it has slept. A signal ends the sleep,
  * and Lua's hooks, which run where there is L, may close what was waited for: account and
  * descriptors are not to be used after that.
  */
@@ -183,7 +195,7 @@ static int sleep_until(lua_State *L, struct artel_spin *account, struct pollfd *
                        nfds_t count, int64_t deadline_ms)
 {
     int64_t began_ns = account != NULL ? artel_clock_now_ns() : 0;
-    int ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms));
+    int ready = poll_until(wanted, count, deadline_ms);
     bool interrupted = ready < 0 && errno == EINTR;
     if (account != NULL) {
         artel_spin_slept(account, artel_clock_now_ns() - began_ns);
@@ -313,8 +325,7 @@ static int poll_streams(lua_State *L)
                                     .events = (short)lua_tointeger(L, -1)};
         lua_pop(L, 2);
     }
-    while (poll(wanted, count, artel_clock_poll_timeout(deadline)) < 0 &&
-           errno == EINTR) {
+    while (poll_until(wanted, count, deadline) < 0 && errno == EINTR) {
         artel_run_hooks(L);
     }
     lua_newtable(L);
