@@ -15,6 +15,7 @@ local scripts = require "artel.profile_scripts"
 local sharedWorker = require "artel.shared_worker"
 local streams = require "artel.streams"
 local waiting = require "artel.waiting"
+local withLimit = require "artel.with_limit"
 
 local sockets = core.sockets
 
@@ -104,7 +105,7 @@ local function start(self, forAddress, source, level, timeout)
   argv[#argv + 1] = "--detach"
   local channel
   channel, err = core.startDaemon { path = path, argv = argv, plan = toSend }
-  if not channel then return nil, err end
+  if not channel then return nil, withLimit(err) end
   return awaitReport(channel, built, level + 1, timeout)
 end
 

@@ -6,6 +6,7 @@ local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local processEnd = require "artel.process_end"
 local waiting = require "artel.waiting"
+local withLimit = require "artel.with_limit"
 local WorkerCounter = require "artel.counter"
 local WorkerStatus = require "artel.status"
 
@@ -22,19 +23,6 @@ local details = setmetatable({}, { __mode = "k" })
 
 local function nameOf(worker)
   return ("worker %d (%s)"):format(core.processId(worker), details[worker].label)
-end
-
--- What a failed start has run into, and where that can be changed.
-local LIMITS = {
-  EMFILE = "the limit of descriptors of this process, ulimit -n",
-  ENFILE = "the system's limit of descriptors, fs.file-max",
-  EAGAIN = "the limit of this user's processes, ulimit -u, or of the cgroup's, pids.max",
-}
-
-local function withLimit(err)
-  local limit = LIMITS[err.errno]
-  if limit then err.message = ("%s (%s)"):format(err.message, limit) end
-  return err
 end
 
 --- Starts a worker. `plan` is what the host is told to do (lua/artel/plan.lua).

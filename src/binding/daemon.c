@@ -30,12 +30,30 @@ static int wait_for_leaving(struct artel_process *process)
         continue; /* a moment only; whoever interrupts is heard after it */
     }
     if (ended != 1) {
-        return artel_reaper_add(process) < 0 ? -ENOMEM : -ETIMEDOUT;
+        int status = ended < 0 ? ended : -ETIMEDOUT;
+        return artel_reaper_add(process) < 0 ? -ENOMEM : status;
     }
-    bool failed = process->state == ARTEL_PROCESS_SIGNALED ||
-                  (process->state == ARTEL_PROCESS_EXITED && process->code != 0);
     artel_process_fini(process);
-    return failed ? -ECHILD : 0;
+    return 0;
+}
+
+/* How the process has ended that should have left its place; 0 when it has. */
+static int push_death(lua_State *L, const struct artel_process *process, const char *path)
+{
+    if (process->state == ARTEL_PROCESS_SIGNALED) {
+        const char *name = artel_signal_name(process->code);
+        return artel_push_failure(L, "spawn", 0,
+                                  "the host %s was killed by %s before it had left us",
+                                  path, name != NULL ? name : "a signal");
+    }
+    if (process->state == ARTEL_PROCESS_EXITED && process->code != 0) {
+        return artel_push_failure(
+            L, "spawn", 0,
+            "the host %s exited with code %d before it had left us; "
+            "it says why on standard error",
+            path, process->code);
+    }
+    return 0;
 }
 
 /*
@@ -85,6 +103,9 @@ static int start_daemon(lua_State *L)
     if (status < 0) {
         return artel_push_failure(L, "spawn", status, "cannot start the host %s: %s",
                                   child.path, artel_error_text(status));
+    }
+    if (push_death(L, &process, child.path) != 0) {
+        return 2;
     }
     lua_pushvalue(L, box_index);
     return 1;
