@@ -104,7 +104,8 @@ static int open_channel(lua_State *L, int memory_fd)
     return status;
 }
 
-/* Waits for the profile. 1 with the plan pushed, 0 when the master went before. */
+/* Waits for the profile. 1 with the plan pushed, 0 when the master went before, -1 after
+ * a complaint. */
 static int read_plan(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, CHANNEL);
@@ -113,12 +114,17 @@ static int read_plan(lua_State *L)
     while ((found = artel_channel_next(box->channel, &frame)) == 0) {
         artel_channel_fill(box->channel, true);
     }
-    if (found < 0) {
+    if (found == ARTEL_E_EOF) {
         return 0;
+    }
+    if (found < 0) {
+        fprintf(stderr, "artel worker: the profile cannot be received: %s\n",
+                artel_error_text(found));
+        return -1;
     }
     if (artel_box_take(L, CHANNEL, &frame) != 1 || !lua_istable(L, -1)) {
         fprintf(stderr, "artel worker: the profile cannot be read\n");
-        return 0;
+        return -1;
     }
     return 1;
 }
@@ -325,12 +331,13 @@ static int run_dedicated(lua_State *L)
     }
     int status = open_channel(L, memory_fd);
     if (status < 0) {
-        fprintf(stderr, "artel worker: descriptor 3 is no channel: %s\n",
+        fprintf(stderr, "artel worker: cannot open the channel to its master: %s\n",
                 artel_error_text(status));
         return EXIT_FAILED;
     }
-    if (read_plan(L) != 1) {
-        return 0;
+    int found = read_plan(L);
+    if (found != 1) {
+        return found < 0 ? EXIT_FAILED : 0;
     }
     int code = open_claims(L, memory_fd);
     artel_fd_close(&memory_fd); /* what is mapped stays */
