@@ -98,9 +98,9 @@ int artel_box_open_worker(struct artel_channel_box *box, int *fd, int memory_fd,
     return artel_channel_new(&box->channel, transport, options);
 }
 
-static int push_open_failure(lua_State *L, const char *kind, int status)
+static int push_open_failure(lua_State *L, const char *kind, int status, const char *what)
 {
-    return artel_push_failure(L, kind, status, "cannot make a channel: %s",
+    return artel_push_failure(L, kind, status, "cannot make %s: %s", what,
                               artel_error_text(status));
 }
 
@@ -124,7 +124,7 @@ static int pair(lua_State *L)
     }
     artel_fd_close(&ends[0]);
     artel_fd_close(&ends[1]);
-    return status < 0 ? push_open_failure(L, "connect", status) : 2;
+    return status < 0 ? push_open_failure(L, "connect", status, "a channel") : 2;
 }
 
 /* What a new worker shares with us besides the socket. */
@@ -151,11 +151,12 @@ static void read_memory_wishes(lua_State *L, int index, struct memory_wishes *wi
 }
 
 /* Opens our end of a worker's channel over the socket *fd. *memory_fd is left with the
- * file that goes to the worker, or -1. */
+ * file that goes to the worker, or -1. On failure *what is what could not be made. */
 static int open_master_end(struct artel_channel_box *box, int *fd, int *memory_fd,
                            const struct artel_channel_options *options,
-                           const struct memory_wishes *wishes)
+                           const struct memory_wishes *wishes, const char **what)
 {
+    *what = "the memory that a worker shares";
     if (wishes->ring_size > 0) {
         int status = artel_memory_file_create(memory_fd, wishes->ring_size);
         if (status == 0) {
@@ -167,7 +168,11 @@ static int open_master_end(struct artel_channel_box *box, int *fd, int *memory_f
         artel_fd_close(memory_fd);
     }
     int status = wishes->claims ? artel_memory_file_create(memory_fd, 0) : 0;
-    return status < 0 ? status : artel_box_open(box, fd, options);
+    if (status < 0) {
+        return status;
+    }
+    *what = "a channel";
+    return artel_box_open(box, fd, options);
 }
 
 /*
@@ -195,15 +200,17 @@ static int start_worker(lua_State *L)
     struct memory_wishes wishes;
     read_memory_wishes(L, 1, &wishes);
     int ends[2] = {-1, -1};
+    const char *what = "a channel";
     int status = artel_fd_pair(ends);
     if (status == 0) {
-        status = open_master_end(box, &ends[0], &child.memory_fd, &options, &wishes);
+        status =
+            open_master_end(box, &ends[0], &child.memory_fd, &options, &wishes, &what);
     }
     if (status < 0) {
         artel_fd_close(&ends[0]);
         artel_fd_close(&ends[1]);
         artel_fd_close(&child.memory_fd);
-        return push_open_failure(L, "spawn", status);
+        return push_open_failure(L, "spawn", status, what);
     }
     if (wishes.claims) {
         status = artel_claims_map(&box->claims, child.memory_fd);
