@@ -125,7 +125,7 @@ describe("a shared worker", function()
 
   it("says which step of its start wanted a descriptor that was not to be had", function()
     local steps = {}
-    for _, count in ipairs { 5, 12, 30 } do
+    for _, count in ipairs { 5, 13, 30 } do
       local factory = support.factory { resourceLimits = { openFiles = count } }
       local address = support.unixAddress("w" .. count .. ".sock")
       local started, err = factory:startSharedWorkerWithExpression(address, ECHO)

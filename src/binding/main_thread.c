@@ -2,11 +2,30 @@
 /*
  * Knows how a module is loaded on the main thread from whatever coroutine asks for it.
  * luv before 1.49 calls every callback on the thread that loaded it: were that a
- * coroutine which is suspended by then, or gone, the process would crash.
+ * coroutine which is suspended by then, or gone, the process would crash. It also would
+ * when a loop that it could not make for want of descriptors is collected.
  */
 #include "main_thread.h"
 
+#include "../core/error.h"
+#include "../core/fd.h"
+
 #include <lauxlib.h>
+
+/* Seven are opened by luv, libuv and ours for a loop. */
+#define LOOP_DESCRIPTORS 8
+
+static void look_for_room(lua_State *L, const char *name)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    bool is_loaded = lua_getfield(L, -1, name) != LUA_TNIL;
+    lua_pop(L, 2);
+    int status = is_loaded ? 0 : artel_fd_look_for_room(LOOP_DESCRIPTORS);
+    if (status < 0) {
+        luaL_error(L, "no descriptors for the loop of %s: %s", name,
+                   artel_error_text(status));
+    }
+}
 
 static int require_here(lua_State *L)
 {
@@ -19,7 +38,7 @@ static int require_here(lua_State *L)
 /* requireOnMainThread(name) → what require answers, or raises */
 static int require_on_main_thread(lua_State *L)
 {
-    luaL_checkstring(L, 1);
+    look_for_room(L, luaL_checkstring(L, 1));
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     lua_State *main = lua_tothread(L, -1);
     if (main == L) {

@@ -7,6 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Nobody looks for room for more. */
+#define ROOM_MAX 16
+
 int artel_fd_pair(int ends[2])
 {
     int fresh[2] = {-1, -1};
@@ -92,4 +95,19 @@ void artel_fd_fill_standard(void)
             return;
         }
     }
+}
+
+int artel_fd_look_for_room(size_t count)
+{
+    int opened[ROOM_MAX];
+    size_t used = 0;
+    int status = 0;
+    while (status == 0 && used < count && used + 2 <= ROOM_MAX) {
+        status = pipe2(opened + used, O_CLOEXEC) < 0 ? -errno : 0;
+        used += status == 0 ? 2 : 0;
+    }
+    while (used > 0) {
+        artel_fd_close(&opened[--used]);
+    }
+    return status;
 }

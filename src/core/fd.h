@@ -4,6 +4,7 @@
 #define ARTEL_CORE_FD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Two connected stream sockets, close-on-exec, blocking. 0 or a negated errno; on
  * failure ends is untouched. The caller owns both. */
@@ -32,5 +33,8 @@ int artel_fd_leave_standard(int *fd);
  * Where /dev/null cannot be opened they stay free.
  */
 void artel_fd_fill_standard(void);
+
+/* Whether this process could open so many descriptors more: 0, or a negated errno. */
+int artel_fd_look_for_room(size_t count);
 
 #endif
