@@ -92,14 +92,16 @@ end
 ---@return integer? code of a start that failed
 local function bringUp(run)
   local implementation, plan = run.implementation, run.plan
+  local loop, followed, failure
   if implementation.setLoop or plan.loopExpression then
-    local loop, failure = require "artel.expression".loop(plan.loopExpression)
+    loop, failure = require "artel.expression".loop(plan.loopExpression)
     if not loop then return reportFailure(run, "loop", failure) end
-    followLoop()
-    failure = callHandler(run, "setLoop", loop)
-    if failure then return reportFailure(run, "loop", failure) end
   end
-  local failure = callHandler(run, "initialize")
+  followed, failure = xpcall(followLoop, handlers.toFailure)
+  if not followed then return reportFailure(run, "loop", failure) end
+  failure = loop and callHandler(run, "setLoop", loop)
+  if failure then return reportFailure(run, "loop", failure) end
+  failure = callHandler(run, "initialize")
   if failure then return reportFailure(run, "initialize", failure) end
   core.queue(run.channel, frame.READY, 0)
   core.flush(run.channel)
@@ -133,7 +135,6 @@ function runner.run(channel, implementation, plan)
     connecting = true, handled = followLoop, isAlone = isAlone, log = function(_, ...) log(...) end,
   }
   scheduler.setLoop(pollLoop)
-  followLoop()
   local state = dispatch.stateOf(channel)
   handlers.attach(run) -- what comes before the implementation is ready waits for it
   local code = bringUp(run)

@@ -86,6 +86,8 @@ local function bringUp(server, claim)
     plan.address, context)
   if not called then return "socket", { message = listening } end -- no such user or group
   if not listening then return "listen", err end
+  local watched, reason = pcall(server.listeners.start, server.listeners)
+  if not watched then return "listen", { message = reason } end
 end
 
 -- ---- stopping ----
@@ -158,7 +160,6 @@ local function run(implementation, plan, claim)
     server:finishClosing()
     return EXIT_FAILED
   end
-  server.listeners:start()
   claim.report:ready()
   claim.releaseSwitch()
   sockets.pauseLock(claim.lock)

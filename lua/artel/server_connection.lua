@@ -58,7 +58,13 @@ function Connection.new(server, descriptor)
   -- Loaded when it is first asked for: a start does not need it.
   function state.onAdmin(_, kind) return require("artel.server_admin").take(self, kind) end
   handlers.attach(self)
-  waiting.update(channel)
+  local watched, reason = pcall(waiting.update, channel)
+  if not watched then -- the kernel's limit of watches, or its memory
+    self:log("cannot be served: %s", reason)
+    state.onClose = nil
+    channelModule.closeAtOnce(channel)
+    return nil
+  end
   return self
 end
 
