@@ -31,11 +31,9 @@ Staff.__index = Staff
 
 --- How many processes the kernel has killed for want of memory, where it tells.
 local function countMemoryKills()
-  local file = io.open "/proc/vmstat"
-  if not file then return nil end
-  local kills = tonumber(file:read("a"):match "oom_kill (%d+)")
-  file:close()
-  return kills
+  local file <close> = io.open "/proc/vmstat"
+  local text = file and file:read "a"
+  return text and tonumber(text:match "oom_kill (%d+)")
 end
 
 function Staff.new(engine, startWorker)
@@ -50,6 +48,7 @@ end
 function Staff:judge(err)
   if err.signal ~= "SIGKILL" or err.outOfMemory ~= nil or not self.memoryKills then return end
   local kills = countMemoryKills()
+  if not kills then return end -- no descriptor is left to ask with
   err.outOfMemory = kills > self.memoryKills
   self.memoryKills = kills
 end
