@@ -87,7 +87,7 @@ enum artel_process_state artel_process_poll(struct artel_process *process)
     return process->state;
 }
 
-/* Where there is nothing to poll and the wait has an end: short naps, growing. */
+/* Where poll cannot tell: short naps, growing. */
 static int nap_until_ended(struct artel_process *process, int64_t deadline_ms)
 {
     long nap_ms = 1;
@@ -96,7 +96,7 @@ static int nap_until_ended(struct artel_process *process, int64_t deadline_ms)
         if (left_ms == 0) {
             return 0;
         }
-        nap_ms = nap_ms < left_ms ? nap_ms : left_ms;
+        nap_ms = left_ms < 0 || nap_ms < left_ms ? nap_ms : left_ms;
         struct timespec nap = {0, nap_ms * 1000000};
         if (nanosleep(&nap, NULL) < 0) {
             return -EINTR;
@@ -122,14 +122,15 @@ int artel_process_wait(struct artel_process *process, int64_t deadline_ms)
         int timeout_ms = artel_clock_poll_timeout(deadline_ms);
         struct pollfd wanted = {process->pidfd, POLLIN, 0};
         int count = poll(&wanted, 1, timeout_ms);
-        if (count < 0) {
-            return -errno;
+        if (count < 0 && errno == EINTR) {
+            return -EINTR;
         }
-        if (count > 0) {
-            /* At once, unless a debugger has it or the descriptor was closed under us. */
+        if (count != 0) {
+            /* At once, unless a debugger has it, the descriptor was closed under us, or
+             * there was no memory to poll with. */
             return nap_until_ended(process, deadline_ms);
         }
-        if (count == 0 && timeout_ms >= 0 && artel_clock_poll_timeout(deadline_ms) == 0) {
+        if (timeout_ms >= 0 && artel_clock_poll_timeout(deadline_ms) == 0) {
             return 0;
         }
     }
