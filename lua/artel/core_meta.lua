@@ -28,7 +28,8 @@ function core.isError(value) end
 ---@return string
 function core.traceback(message, level) end
 
---- What require answers, called on the main thread from whatever coroutine.
+--- What require answers, called on the main thread from whatever coroutine. Raises when there
+--- are no descriptors for luv's loop.
 ---@param name string
 ---@return any
 function core.requireOnMainThread(name) end

@@ -19,7 +19,7 @@ local currentLoop
 
 --- The loop in use: luv's, unless a host without luv has put its own here.
 function scheduler.loop()
-  if not currentLoop then currentLoop = require "artel.loop_luv" end
+  if not currentLoop then currentLoop = core.requireOnMainThread "artel.loop_luv" end
   return currentLoop
 end
 

@@ -12,17 +12,25 @@
 
 #include <lauxlib.h>
 
-/* Seven are opened by luv, libuv and ours for a loop. */
+/* Seven are opened by luv, libuv and ours for a loop; one by what only uses it, or by
+ * Lua, which says of a module that it cannot open that there is none. */
 #define LOOP_DESCRIPTORS 8
+#define FILE_DESCRIPTORS 2
+
+static bool is_loaded(lua_State *L, const char *name)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    bool loaded = lua_getfield(L, -1, name) != LUA_TNIL;
+    lua_pop(L, 2);
+    return loaded;
+}
 
 static void look_for_room(lua_State *L, const char *name)
 {
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    bool is_loaded = lua_getfield(L, -1, name) != LUA_TNIL;
-    lua_pop(L, 2);
-    int status = is_loaded ? 0 : artel_fd_look_for_room(LOOP_DESCRIPTORS);
+    int status =
+        artel_fd_look_for_room(is_loaded(L, "luv") ? FILE_DESCRIPTORS : LOOP_DESCRIPTORS);
     if (status < 0) {
-        luaL_error(L, "no descriptors for the loop of %s: %s", name,
+        luaL_error(L, "no descriptors to load %s with: %s", name,
                    artel_error_text(status));
     }
 }
@@ -38,7 +46,10 @@ static int require_here(lua_State *L)
 /* requireOnMainThread(name) → what require answers, or raises */
 static int require_on_main_thread(lua_State *L)
 {
-    look_for_room(L, luaL_checkstring(L, 1));
+    const char *name = luaL_checkstring(L, 1);
+    if (!is_loaded(L, name)) {
+        look_for_room(L, name);
+    }
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     lua_State *main = lua_tothread(L, -1);
     if (main == L) {
