@@ -129,6 +129,24 @@ static void flags_are_set_and_cleared(void)
     CHECK_INT(-EBADF, artel_fd_set_cloexec(-1, true));
 }
 
+static void room_for_descriptors_is_looked_for_and_given_back(void)
+{
+    struct rlimit before;
+    CHECK_INT(0, getrlimit(RLIMIT_NOFILE, &before));
+    int ends[2];
+    CHECK_INT(0, artel_fd_pair(ends));
+    struct rlimit low = {(rlim_t)ends[1] + 5, before.rlim_max};
+    CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &low));
+    CHECK_INT(0, artel_fd_look_for_room(4));
+    CHECK_INT(0, artel_fd_look_for_room(4));
+    CHECK_INT(-EMFILE, artel_fd_look_for_room(6));
+    CHECK_INT(0, artel_fd_look_for_room(0));
+    CHECK_INT(0, setrlimit(RLIMIT_NOFILE, &before));
+    CHECK(!is_open(ends[1] + 1));
+    artel_fd_close(&ends[0]);
+    artel_fd_close(&ends[1]);
+}
+
 int main(void)
 {
     RUN(a_pair_is_connected_and_close_on_exec);
@@ -138,5 +156,6 @@ int main(void)
     RUN(taking_leaves_nothing_to_close);
     RUN(closing_keeps_errno_and_may_be_repeated);
     RUN(flags_are_set_and_cleared);
+    RUN(room_for_descriptors_is_looked_for_and_given_back);
     return 0;
 }
