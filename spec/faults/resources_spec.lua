@@ -47,6 +47,57 @@ describe("a master", function()
         .. "again\n", result.output, result.errors)
     end)
   end
+
+  -- What a script does with all of the few descriptors that it may have.
+  local TAKE_ALL = [[
+    local artel = require "artel"
+    local ECHO = "{ onRequest = function(_, request) return request end }"
+    local files = {}
+    local function takeAll()
+      repeat
+        local file = io.open "/dev/null"
+        files[#files + 1] = file
+      until not file
+    end
+    local function giveBack() table.remove(files):close() end
+  ]]
+
+  it("without descriptors for luv's loop says so, however few are lacking, and has it later",
+    function()
+    local result = limited("ulimit -n 40", TAKE_ALL .. [[
+      local worker <close> = assert(artel.createWorkerWithExpression(ECHO))
+      local function request()
+        return artel.async(function() return worker:request(7) end):await()
+      end
+      takeAll()
+      local refusals, worked, answer = 0, pcall(request)
+      while not worked do
+        assert(answer:find "Too many open files", answer)
+        refusals = refusals + 1
+        collectgarbage() -- luv crashes over a loop that it could not make
+        giveBack()
+        worked, answer = pcall(request)
+      end
+      print(refusals > 3, answer)
+    ]])
+    assert.same({ "true\t7\n", 0 }, { result.output, result.code }, result.errors)
+  end)
+
+  it("without any is told of the death of a pool's worker, and has another one later", function()
+    local result = limited("ulimit -n 40", TAKE_ALL .. [[
+      local pool <close> = artel.createWorkerPoolWithExpression(ECHO, 1, { retries = 0 })
+      assert(pool:request(1))
+      local worker = pool[1]
+      takeAll()
+      worker:kill "KILL"
+      local message, err = pool:receiveMessage()
+      print(message, err.kind, err.signal, err.outOfMemory)
+      while #files > 0 do giveBack() end
+      repeat local answer, failure = pool:request(2) until answer or failure.kind ~= "bootstrap"
+      print(pool:request(3))
+    ]])
+    assert.equal("nil\tclosed\tSIGKILL\tnil\n3\n", result.output, result.errors)
+  end)
 end)
 
 helper.overEach(function(over, start)
@@ -161,6 +212,26 @@ describe("a shared worker", function()
     local fresh = assert(factory:connectToSharedWorker(address))
     assert.equal("again", fresh:request "again")
     fresh:close()
+    worker:close()
+    support.stop(factory, address)
+  end)
+
+  it("ends a connection that the kernel refuses to watch, and serves the others", function()
+    local factory, address = support.start(ECHO, { stage1Parts = { [[
+      local watchSet = require("artel.core").watchSet
+      local put, count = watchSet.put, 0
+      function watchSet.put(...)
+        local isNew = select(6, ...)
+        count = count + (isNew and 1 or 0)
+        if isNew and count == 2 then error("no watch is left", 0) end -- the first is to listen
+        return put(...)
+      end ]] } })
+    local worker, err = factory:connectToSharedWorker(address)
+    assert.is_nil(worker)
+    assert.equal("connect", err.kind)
+    assert.matches("cannot be served: no watch is left", support.log())
+    worker = assert(factory:connectToSharedWorker(address))
+    assert.equal("served", worker:request "served")
     worker:close()
     support.stop(factory, address)
   end)
