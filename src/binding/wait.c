@@ -187,9 +187,9 @@ static struct artel_spin *account_of(const struct wishes *all)
 }
 
 /*
- * As poll_until(), and notes in the account how long it has slept. A signal ends the sleep,
- * and Lua's hooks, which run where there is L, may close what was waited for: account and
- * descriptors are not to be used after that.
+ * As poll_until(), and notes in the account how long it has slept. A signal ends the
+ * sleep, and Lua's hooks, which run where there is L, may close what was waited for:
+ * account and descriptors are not to be used after that.
  */
 static int sleep_until(lua_State *L, struct artel_spin *account, struct pollfd *wanted,
                        nfds_t count, int64_t deadline_ms)
