@@ -57,7 +57,8 @@ end
 local function note(staff, slot, worker, err)
   staff.restarts = staff.restarts + 1
   staff.deaths:push(errorWith(err, { worker = worker }))
-  if staff.deaths:length() > #staff.engine.slots then staff.deaths:pop() end
+  -- Of each place a death and the start that failed then.
+  if staff.deaths:length() > 2 * #staff.engine.slots then staff.deaths:pop() end
   if staff.engine.options.onWorkerExit then staff.exits:push { slot.index, err } end
 end
 

@@ -250,7 +250,9 @@ static int wait_mode(lua_State *L)
 /* now() → seconds of a monotonic clock */
 static int now(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)artel_clock_now_ms() / 1000);
+    /* Not in milliseconds: who counts from one that has begun waits for less than asked.
+     */
+    lua_pushnumber(L, (lua_Number)artel_clock_now_ns() / 1e9);
     return 1;
 }
 
