@@ -197,8 +197,9 @@ static int write_all(int fd, const char *bytes, size_t len)
     return 0;
 }
 
-/* A rename lasts only once the folder that holds the name is on disk too. */
-static int sync_folder_of(const char *path)
+/* Opens the folder that holds the name; *fd stays -1 for one that we may write to but not
+ * read. */
+static int open_folder_of(const char *path, int *fd)
 {
     char *folder = strdup(path);
     if (folder == NULL) {
@@ -208,16 +209,17 @@ static int sync_folder_of(const char *path)
     if (slash != NULL) {
         slash[slash == folder ? 1 : 0] = '\0';
     }
-    int fd = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int status = fd < 0 ? -errno : 0;
-    /* EINVAL: a file system that cannot, and needs no, syncing of folders. EACCES: a
-     * folder we may write to but not read; the rename has happened. */
-    if (fd >= 0 && fsync(fd) < 0 && errno != EINVAL) {
-        status = -errno;
-    }
-    artel_fd_close(&fd);
+    *fd = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int status = *fd < 0 && errno != EACCES ? -errno : 0;
     free(folder);
-    return status == -EACCES ? 0 : status;
+    return status;
+}
+
+/* A rename lasts only once the folder that holds the name is on disk too. */
+static int sync_folder(int fd)
+{
+    /* EINVAL: a file system that cannot, and needs no, syncing of folders. */
+    return fd >= 0 && fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
 }
 
 /* Gives the new file the mode, or the owner and mode of the one it is to replace. */
@@ -268,7 +270,11 @@ int artel_file_write_atomically(const char *path, const void *bytes, size_t len,
         return describe(fd, fault, fault_len, "write", path);
     }
     const char *step = "write";
-    int status = write_all(fd, bytes, len);
+    int folder = -1; /* opened before: what was renamed must not be said to have failed */
+    int status = open_folder_of(path, &folder);
+    if (status == 0) {
+        status = write_all(fd, bytes, len);
+    }
     if (status == 0) {
         step = "keep owner and mode of";
         status = dress(fd, path, mode, keep);
@@ -284,8 +290,9 @@ int artel_file_write_atomically(const char *path, const void *bytes, size_t len,
     if (status < 0) {
         unlink(temporary);
     } else {
-        status = sync_folder_of(path);
+        status = sync_folder(folder);
     }
+    artel_fd_close(&folder);
     free(temporary);
     return status < 0 ? describe(status, fault, fault_len, step, path) : 0;
 }
