@@ -30,8 +30,8 @@ static int wait_for_leaving(struct artel_process *process)
         continue; /* a moment only; whoever interrupts is heard after it */
     }
     if (ended != 1) {
-        int status = ended < 0 ? ended : -ETIMEDOUT;
-        return artel_reaper_add(process) < 0 ? -ENOMEM : status;
+        artel_reaper_add(process);
+        return ended < 0 ? ended : -ETIMEDOUT;
     }
     artel_process_fini(process);
     return 0;
@@ -77,25 +77,27 @@ static int start_daemon(lua_State *L)
     artel_read_channel_options(L, 1, ARTEL_START_MASTER, &options);
     struct artel_channel_box *box = artel_channel_box_new(L, "artel.Channel");
     int box_index = lua_gettop(L);
+    struct artel_descriptor *other_end = artel_descriptor_new(L);
+    lua_getfield(L, 1, "plan");
     int ends[2] = {-1, -1};
     int status = artel_fd_pair(ends);
+    other_end->fd = ends[1]; /* what is queued may raise */
     if (status == 0) {
         status = artel_box_open(box, &ends[0], &options);
     }
-    lua_getfield(L, 1, "plan");
     if (status == 0 &&
         artel_box_queue(L, box_index, ARTEL_FRAME_PROFILE, 0, lua_gettop(L)) != 0) {
-        artel_fd_close(&ends[1]);
+        artel_fd_close(&other_end->fd);
         return 2;
     }
     struct artel_process process;
     artel_process_init(&process);
-    child.channel_fd = ends[1];
+    child.channel_fd = other_end->fd;
     if (status == 0) {
         status = artel_process_start(&process, &child);
     }
     artel_fd_close(&ends[0]);
-    artel_fd_close(&ends[1]);
+    artel_fd_close(&other_end->fd);
     if (status == 0) {
         artel_channel_flush(box->channel); /* the daemon reads while we wait */
         status = wait_for_leaving(&process);

@@ -162,7 +162,8 @@ static int open_master_end(struct artel_channel_box *box, int *fd, int *memory_f
         if (status == 0) {
             status = artel_box_open_worker(box, fd, *memory_fd, options);
         }
-        if (status == 0 || wishes->ring_needed) {
+        bool is_spent = *fd < 0; /* the socket went with what could not be made of it */
+        if (status == 0 || wishes->ring_needed || is_spent) {
             return status;
         }
         artel_fd_close(memory_fd);
@@ -199,6 +200,9 @@ static int start_worker(lua_State *L)
     artel_box_configure(L, box_index, 1, &options);
     struct memory_wishes wishes;
     read_memory_wishes(L, 1, &wishes);
+    bool captures = lua_getfield(L, 1, "captureErrors") != LUA_TNIL;
+    child.new_session = lua_getfield(L, 1, "newSession") != LUA_TNIL;
+    lua_settop(L, box_index);
     int ends[2] = {-1, -1};
     const char *what = "a channel";
     int status = artel_fd_pair(ends);
@@ -215,10 +219,9 @@ static int start_worker(lua_State *L)
     if (wishes.claims) {
         status = artel_claims_map(&box->claims, child.memory_fd);
     }
-    if (status == 0 && lua_getfield(L, 1, "captureErrors") != LUA_TNIL) {
+    if (status == 0 && captures) {
         status = artel_capture_new(&box->capture, &child.stderr_fd);
     }
-    child.new_session = lua_getfield(L, 1, "newSession") != LUA_TNIL;
     child.channel_fd = ends[1];
     if (status == 0) {
         status = artel_process_start(&box->process, &child);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -188,4 +189,6 @@ int artel_process_kill_group(struct artel_process *process, int signal_number)
 void artel_process_fini(struct artel_process *process)
 {
     artel_fd_close(&process->pidfd);
+    free(process->orphan);
+    process->orphan = NULL;
 }

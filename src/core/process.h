@@ -28,6 +28,8 @@ enum artel_process_state {
     ARTEL_PROCESS_UNKNOWN   /* ended, but somebody else reaped it */
 };
 
+struct artel_orphan; /* the reaper's own */
+
 struct artel_process {
     pid_t pid;   /* 0 before the start */
     pid_t owner; /* the process that started it: a forked copy must not touch it */
@@ -37,6 +39,8 @@ struct artel_process {
     uint64_t peak_memory; /* most bytes of resident memory; 0: not known (see below) */
     uint64_t
         inherited_peak; /* process.c's own: the starter's peak, which hides lower ones */
+    struct artel_orphan *orphan; /* for the reaper, which must never lack memory; NULL
+                                  * when there is no child */
 };
 
 /*
@@ -79,15 +83,17 @@ int artel_process_kill(struct artel_process *process, int signal_number);
  */
 int artel_process_kill_group(struct artel_process *process, int signal_number);
 
-/* Closes the pidfd. A child that still runs stays running and unreaped: give it to
- * artel_reaper_add() first. */
+/* Gives back what is held, and may be repeated. A child that still runs stays running and
+ * unreaped: give it to artel_reaper_add() first. */
 void artel_process_fini(struct artel_process *process);
 
 /*
  * Children whose handle is gone: kept in a list of this process and reaped by the calls
  * below, which every later start makes. No signal handler, no thread.
  */
-int artel_reaper_add(struct artel_process *process); /* 0 or -ENOMEM; takes the pidfd */
+void artel_reaper_add(struct artel_process *process); /* takes the pidfd */
+/* What artel_reaper_add() will need: to be had before there is a child. 0 or -ENOMEM. */
+int artel_reaper_reserve(struct artel_process *process);
 void artel_reaper_run(void); /* reaps what has ended; never waits */
 /* Waits until all of them have ended or the deadline; answers how many are left. */
 int artel_reaper_wait(int64_t deadline_ms);

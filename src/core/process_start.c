@@ -168,16 +168,22 @@ int artel_process_start(struct artel_process *process,
 {
     artel_reaper_run();
     struct sources sources = {-1, -1, -1};
+    struct artel_process started;
+    artel_process_init(&started);
     pid_t pid = 0;
-    int status = sources_open(&sources, options);
+    int status = artel_reaper_reserve(&started);
+    if (status == 0) {
+        status = sources_open(&sources, options);
+    }
     if (status == 0) {
         status = spawn(&pid, options, &sources);
     }
     sources_close(&sources);
     if (status < 0) {
+        artel_process_fini(&started);
         return status;
     }
-    artel_process_init(process);
+    *process = started;
     process->pid = pid;
     process->owner = getpid();
     process->state = ARTEL_PROCESS_RUNNING;

@@ -133,11 +133,13 @@ static void everything_works_without_a_pidfd(void)
     CHECK_INT(ARTEL_PROCESS_SIGNALED, process.state);
     CHECK_INT(SIGTERM, process.code);
     CHECK_INT(-ESRCH, artel_process_kill(&process, SIGTERM));
+    artel_process_fini(&process);
 
     start(&process, "exit 4");
     artel_fd_close(&process.pidfd);
     CHECK_INT(1, artel_process_wait(&process, ARTEL_NO_DEADLINE));
     CHECK_INT(4, process.code);
+    artel_process_fini(&process);
 }
 
 static void what_cannot_be_executed_is_told_with_its_errno(void)
