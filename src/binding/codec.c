@@ -3,6 +3,7 @@
  */
 #include "codec.h"
 
+#include "class.h"
 #include "mark.h"
 
 #include <lauxlib.h>
@@ -81,12 +82,10 @@ static int free_scratch(lua_State *L)
 /* Pushes a box around an empty buffer, which is freed with it. */
 static void push_scratch(lua_State *L)
 {
+    static const luaL_Reg METAMETHODS[] = {{"__gc", free_scratch}, {NULL, NULL}};
     struct artel_buffer *scratch = lua_newuserdatauv(L, sizeof *scratch, 0);
     artel_buffer_init(scratch);
-    luaL_newmetatable(L, SCRATCH_TYPE);
-    lua_pushcfunction(L, free_scratch);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
+    artel_set_class(L, SCRATCH_TYPE, METAMETHODS);
 }
 
 void artel_codec_register(lua_State *L)

@@ -8,6 +8,7 @@
 #include "../core/fd.h"
 #include "../core/peer.h"
 #include "../core/tcp_listeners.h"
+#include "class.h"
 #include "error.h"
 #include "wait.h"
 
@@ -29,15 +30,11 @@ static int descriptor_close(lua_State *L)
 
 struct artel_descriptor *artel_descriptor_new(lua_State *L)
 {
+    static const luaL_Reg METAMETHODS[] = {
+        {"__gc", descriptor_close}, {"__close", descriptor_close}, {NULL, NULL}};
     struct artel_descriptor *descriptor = lua_newuserdatauv(L, sizeof *descriptor, 0);
     descriptor->fd = -1;
-    if (luaL_newmetatable(L, DESCRIPTOR_TYPE)) {
-        lua_pushcfunction(L, descriptor_close);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, descriptor_close);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_setmetatable(L, -2);
+    artel_set_class(L, DESCRIPTOR_TYPE, METAMETHODS);
     return descriptor;
 }
 

@@ -3,6 +3,7 @@
 #include "error.h"
 
 #include "../core/error.h"
+#include "class.h"
 
 #include <lauxlib.h>
 #include <stdarg.h>
@@ -34,13 +35,9 @@ static int error_concat(lua_State *L)
 
 static void set_error_metatable(lua_State *L)
 {
-    if (luaL_newmetatable(L, ERROR_TYPE)) {
-        lua_pushcfunction(L, error_tostring);
-        lua_setfield(L, -2, "__tostring");
-        lua_pushcfunction(L, error_concat);
-        lua_setfield(L, -2, "__concat");
-    }
-    lua_setmetatable(L, -2);
+    static const luaL_Reg METAMETHODS[] = {
+        {"__tostring", error_tostring}, {"__concat", error_concat}, {NULL, NULL}};
+    artel_set_class(L, ERROR_TYPE, METAMETHODS);
 }
 
 int artel_push_failure(lua_State *L, const char *kind, int code, const char *format, ...)

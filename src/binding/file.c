@@ -6,6 +6,7 @@
 #include "../core/file.h"
 #include "../core/identity.h"
 #include "../core/self.h"
+#include "class.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -37,13 +38,10 @@ static int block_free(lua_State *L)
 
 static struct block *new_block(lua_State *L)
 {
+    static const luaL_Reg METAMETHODS[] = {{"__gc", block_free}, {NULL, NULL}};
     struct block *block = lua_newuserdatauv(L, sizeof *block, 0);
     block->bytes = NULL;
-    if (luaL_newmetatable(L, BLOCK_TYPE)) {
-        lua_pushcfunction(L, block_free);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    artel_set_class(L, BLOCK_TYPE, METAMETHODS);
     return block;
 }
 

@@ -5,6 +5,7 @@
 #include "../core/error.h"
 #include "../core/identity.h"
 #include "../core/listen.h"
+#include "class.h"
 #include "error.h"
 
 #include <errno.h>
@@ -61,13 +62,10 @@ static int close_listener(lua_State *L)
 /* Pushes a box with a closed listener in it. */
 static struct artel_listener *new_listener(lua_State *L)
 {
+    static const luaL_Reg METAMETHODS[] = {{"__gc", close_listener}, {NULL, NULL}};
     struct listener_box *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->entry = NULL;
-    if (luaL_newmetatable(L, LISTENER_TYPE)) {
-        lua_pushcfunction(L, close_listener);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    artel_set_class(L, LISTENER_TYPE, METAMETHODS);
     box->entry = calloc(1, sizeof *box->entry);
     if (box->entry == NULL) {
         luaL_error(L, "not enough memory");

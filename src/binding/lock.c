@@ -6,6 +6,7 @@
 #include "../core/file.h"
 #include "../core/identity.h"
 #include "../core/socket_file.h"
+#include "class.h"
 #include "error.h"
 #include "sockets.h"
 #include "wait.h"
@@ -53,14 +54,11 @@ static struct artel_lock *check_lock(lua_State *L)
 
 static struct artel_lock *new_lock(lua_State *L)
 {
+    static const luaL_Reg METAMETHODS[] = {{"__gc", remove_lock}, {NULL, NULL}};
     struct lock_box *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->lock = NULL;
     box->stays = false;
-    if (luaL_newmetatable(L, LOCK_TYPE)) {
-        lua_pushcfunction(L, remove_lock);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    artel_set_class(L, LOCK_TYPE, METAMETHODS);
     box->lock = malloc(sizeof *box->lock);
     if (box->lock == NULL) {
         luaL_error(L, "not enough memory");

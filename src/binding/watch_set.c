@@ -4,6 +4,7 @@
 #include "watch_set.h"
 
 #include "../core/error.h"
+#include "class.h"
 #include "crowd.h"
 
 #include <lauxlib.h>
@@ -35,14 +36,11 @@ static int refuse(lua_State *L, const char *what, int status)
 /* open() → set; raises when there is no descriptor left */
 static int open(lua_State *L)
 {
+    static const luaL_Reg METAMETHODS[] = {{"__gc", collect}, {NULL, NULL}};
     struct artel_watch_box *box = lua_newuserdatauv(L, sizeof *box, 0);
     memset(box, 0, sizeof *box);
     box->set.fd = -1;
-    if (luaL_newmetatable(L, WATCH_SET_TYPE)) {
-        lua_pushcfunction(L, collect);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    artel_set_class(L, WATCH_SET_TYPE, METAMETHODS);
     int status = artel_watch_set_open(&box->set);
     return status < 0 ? refuse(L, "no descriptor for the loop", status) : 1;
 }
