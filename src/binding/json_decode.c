@@ -3,6 +3,7 @@
 #include "codec.h"
 
 #include "json_decoder.h"
+#include "lack.h"
 
 #include "../core/json_bytes.h"
 #include "../core/json_text.h"
@@ -61,7 +62,7 @@ static int open_container(struct artel_json_decoder *decoder)
 static void make_room(lua_State *L, int held)
 {
     if (held % ELEMENTS_STEP == 0) {
-        luaL_checkstack(L, 2 * ELEMENTS_STEP + SPARE_SLOTS, NULL);
+        artel_check_stack(L, 2 * ELEMENTS_STEP + SPARE_SLOTS);
     }
 }
 
@@ -263,7 +264,7 @@ int artel_json_decode(lua_State *L, const uint8_t *data, size_t len,
     const uint8_t *text =
         len > 0 ? data : (const uint8_t *)""; /* data may be NULL then */
     int top = lua_gettop(L);
-    luaL_checkstack(L, SPARE_SLOTS, NULL);
+    artel_check_stack(L, SPARE_SLOTS);
     struct artel_json_decoder decoder = {
         .at = text,
         .end = text + len,

@@ -3,6 +3,7 @@
 #include "mark.h"
 
 #include "codec.h"
+#include "lack.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -13,7 +14,7 @@ static const char ARRAY[] = "artel.array";
 
 static void push_metatable(lua_State *L, const char *which)
 {
-    luaL_checkstack(L, 3, NULL);
+    artel_check_stack(L, 3);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, which) == LUA_TTABLE) {
         return;
     }

@@ -5,6 +5,7 @@
  * are bounded.
  */
 #include "codec.h"
+#include "lack.h"
 
 #include "../core/error.h"
 
@@ -159,7 +160,7 @@ static int open_container(struct decoder *decoder, size_t count, size_t element_
     if (status < 0) {
         return status;
     }
-    luaL_checkstack(decoder->L, 5, NULL); /* table, key, value, and two to compare */
+    artel_check_stack(decoder->L, 5); /* table, key, value, and two to compare */
     decoder->depth++;
     *presize = (int)(count < PRESIZE_MAX ? count : PRESIZE_MAX);
     return 0;
@@ -364,7 +365,7 @@ int artel_msgpack_decode(lua_State *L, const uint8_t *data, size_t len,
     const uint8_t *bytes =
         len > 0 ? data : (const uint8_t *)""; /* data may be NULL then */
     int top = lua_gettop(L);
-    luaL_checkstack(L, 5, NULL);
+    artel_check_stack(L, 5);
     struct decoder decoder = {
         .at = bytes,
         .end = bytes + len,

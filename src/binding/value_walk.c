@@ -9,6 +9,7 @@
  */
 #include "value_walk.h"
 
+#include "lack.h"
 #include "mark.h"
 #include "value_path.h"
 
@@ -310,7 +311,7 @@ __attribute__((noinline)) static int walk_table(struct artel_walk *walk)
 {
     lua_State *L = walk->L;
     int table = lua_gettop(L);
-    luaL_checkstack(L, STACK_PER_LEVEL, NULL);
+    artel_check_stack(L, STACK_PER_LEVEL);
     struct artel_walk_level level = {walk->level, lua_topointer(L, table)};
     if (is_open(level.outer, level.table)) {
         return artel_walk_refuse(walk, "a table that contains itself");
@@ -379,7 +380,7 @@ static void push_message(struct artel_walk *walk, int status)
 {
     lua_State *L = walk->L;
     bool is_nil = lua_isnil(L, walk->base);
-    luaL_checkstack(L, STACK_PER_LEVEL, NULL);
+    artel_check_stack(L, STACK_PER_LEVEL);
     artel_push_value_path(L, walk->base + 1, (int)walk->depth);
     const char *path = lua_tostring(L, -1);
     if (is_nil) {
