@@ -194,6 +194,10 @@ function core.arm(channel, read, write) end
 --- Nothing more will be sent.
 function core.shutdownWrite(channel) end
 
+--- Drops what is queued; nothing more can be sent.
+---@param channel artel.Channel
+function core.endOutput(channel) end
+
 --- What is queued and cannot leave at once is lost. Keeps the process.
 function core.closeNow(channel) end
 

@@ -163,6 +163,13 @@ static int shutdown_write(lua_State *L)
     return 0;
 }
 
+/* endOutput(channel): drops what is queued; nothing more can be sent */
+static int end_output(lua_State *L)
+{
+    artel_channel_end_output(artel_check_open_box(L, 1)->channel, ARTEL_E_CLOSED);
+    return 0;
+}
+
 /* closeNow(channel): what is queued and cannot leave at once is lost. Keeps the process.
  */
 static int close_now(lua_State *L)
@@ -323,6 +330,7 @@ void artel_channel_parts_register(lua_State *L)
                                          {"isAtRest", is_at_rest},
                                          {"arm", arm},
                                          {"shutdownWrite", shutdown_write},
+                                         {"endOutput", end_output},
                                          {"closeNow", close_now},
                                          {"stream", stream},
                                          {"isOpen", is_open},

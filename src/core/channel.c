@@ -158,6 +158,10 @@ ssize_t artel_channel_fill(struct artel_channel *channel, bool block)
     }
     int status = artel_buffer_reserve(&channel->in, wanted);
     if (status < 0) {
+        /* The peer must not wait for us to take what nobody will. One that does so
+         * already wakes up only when there is room. */
+        channel->transport->ops->shutdown_read(channel->transport);
+        artel_channel_discard_input(channel);
         return channel->in_end = status;
     }
     size_t room = artel_buffer_room(&channel->in);

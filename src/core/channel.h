@@ -164,6 +164,9 @@ bool artel_channel_is_backed_up(const struct artel_channel *channel);
 /* Nothing more will be sent; call when the queue is empty. */
 void artel_channel_shutdown_write(struct artel_channel *channel);
 
+/* What is queued is dropped, and nothing more can be sent: every flush answers status. */
+void artel_channel_end_output(struct artel_channel *channel, int status);
+
 /* Gives the memory of queues back that hold nothing, or little: for one of many channels
  * that rest. What artel_channel_next() gave is void. */
 void artel_channel_trim(struct artel_channel *channel);

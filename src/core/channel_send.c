@@ -140,13 +140,23 @@ static int drop_output(struct artel_channel *channel)
     return channel->out_end;
 }
 
+void artel_channel_end_output(struct artel_channel *channel, int status)
+{
+    if (channel->out_end == 0) {
+        channel->out_end = status;
+        /* The peer may have a part of a frame and must not wait for the rest. */
+        channel->transport->ops->shutdown_write(channel->transport);
+    }
+    drop_output(channel);
+}
+
 int artel_channel_keep_lent(struct artel_channel *channel)
 {
     channel->out.end = channel->out.start + channel->queued_len;
     int status = artel_buffer_append(&channel->out, channel->lent, channel->lent_len);
     if (status < 0) {
-        channel->out_end = status;
-        return drop_output(channel);
+        artel_channel_end_output(channel, status);
+        return status;
     }
     channel->queued_len += channel->lent_len;
     channel->lent_len = 0;

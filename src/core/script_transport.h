@@ -92,6 +92,7 @@ static const struct artel_transport_ops SCRIPT_OPS = {
     .writev = script_writev,
     .arm = script_arm,
     .shutdown_write = script_shutdown,
+    .shutdown_read = script_shutdown,
     .free = script_free,
 };
 

@@ -304,6 +304,14 @@ static int shared_shutdown_write(struct artel_transport *base)
     return 0;
 }
 
+static int shared_shutdown_read(struct artel_transport *base)
+{
+    struct artel_ring_control *control = shared_of(base)->in.ring.control;
+    atomic_store(&control->gone, 1);
+    artel_doorbell_wake(&shared_of(base)->bell, &control->writer_sleeps);
+    return 0;
+}
+
 static void shared_free(struct artel_transport *base)
 {
     struct shared_transport *self = shared_of(base);
@@ -311,8 +319,7 @@ static void shared_free(struct artel_transport *base)
         /* The end of the doorbell tells the same, but not while somebody else holds it.
          */
         shared_shutdown_write(base);
-        atomic_store(&self->in.ring.control->gone, 1);
-        artel_doorbell_wake(&self->bell, &self->in.ring.control->writer_sleeps);
+        shared_shutdown_read(base);
     }
     atomic_fetch_sub_explicit(&alive, 1, memory_order_relaxed);
     artel_memory_rings_unmap(&self->rings);
@@ -329,6 +336,7 @@ static const struct artel_transport_ops SHARED_OPS = {
     .spin = shared_spin,
     .peer_rests = shared_peer_rests,
     .shutdown_write = shared_shutdown_write,
+    .shutdown_read = shared_shutdown_read,
     .free = shared_free,
 };
 

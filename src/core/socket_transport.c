@@ -111,6 +111,11 @@ static int socket_shutdown_write(struct artel_transport *self)
     return shutdown(self->fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
+static int socket_shutdown_read(struct artel_transport *self)
+{
+    return shutdown(self->fd, SHUT_RD) < 0 ? -errno : 0;
+}
+
 static void socket_free(struct artel_transport *self)
 {
     artel_fd_close(&self->fd);
@@ -126,6 +131,7 @@ static const struct artel_transport_ops SOCKET_OPS = {
     .spin = socket_spin,
     .peer_rests = socket_peer_rests,
     .shutdown_write = socket_shutdown_write,
+    .shutdown_read = socket_shutdown_read,
     .free = socket_free,
 };
 

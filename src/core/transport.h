@@ -50,6 +50,10 @@ struct artel_transport_ops {
     /* Ends our sending direction; the peer sees the end after what was sent. */
     int (*shutdown_write)(struct artel_transport *self);
 
+    /* Ends our receiving direction: nothing more will be read, as the peer learns when it
+     * sends, over TCP apart. */
+    int (*shutdown_read)(struct artel_transport *self);
+
     /* Releases everything including self. */
     void (*free)(struct artel_transport *self);
 };
