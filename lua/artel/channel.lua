@@ -30,7 +30,8 @@ end
 -- These, as all that C goes on with, are called by C functions: their caller's caller is level 3.
 
 --- sendMessage when the transport has not taken everything at once: the message is queued.
-local function afterSend(channel) return waiting.afterQueueing(channel, 3) end
+--- A C function more is between it and its caller.
+local function afterSend(channel) return waiting.afterQueueing(channel, 4) end
 
 --- sendMessage when the queue is full: waits for room where waiting is allowed.
 local function sendWhenFull(channel, message)
@@ -66,7 +67,8 @@ local function abandonReceive(waiter) waiter.queue:remove(waiter) end
 --- Waits for the next message that was not set aside.
 local function receiveNew(channel, state, timeout, level)
   if state.ended then return nil, state.ended end
-  local waiter = { abandon = abandonReceive, queue = state.messageWaiters }
+  local waiter = { abandon = abandonReceive, queue = state.messageWaiters,
+    value = nil, err = nil, done = nil }
   state.messageWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {

@@ -5,6 +5,7 @@
 
 #include "../core/error.h"
 #include "error.h"
+#include "lack.h"
 #include "rest.h"
 #include "wait.h"
 
@@ -95,8 +96,9 @@ static bool may_block_in_c(lua_State *L, const struct artel_channel_box *box)
 /*
  * Sends what is queued and lent. Where it may block it waits for the peer to take it, and
  * takes in what comes, unless this is a worker's end; whatever is out of the ordinary is
- * left to those who wait in Lua. As artel_channel_flush(). Runs no Lua, which could send
- * too while something is lent.
+ * left to those who wait in Lua. Calls nothing of Lua's: what raises would leave the
+ * channel with bytes that are Lua's to collect, and a finaliser could send too. As
+ * artel_channel_flush().
  */
 static int flush_lent(struct artel_channel_box *box, bool may_block)
 {
@@ -122,6 +124,32 @@ static void check_timeout(lua_State *L)
     if (!lua_isnil(L, 2)) {
         luaL_argcheck(L, luaL_checknumber(L, 2) >= 0, 2, "seconds from 0 up expected");
     }
+}
+
+static int go_on_sending(lua_State *L)
+{
+    return artel_go_slow(L, "afterSend");
+}
+
+/*
+ * The message at 1 is queued and somebody in Lua has looked after it; their answers stand
+ * behind the channel. Where memory was short for that the message is queued none the
+ * less, and will be sent: who were told otherwise would send it again.
+ */
+static int after_sending(lua_State *L, int status, lua_KContext unused)
+{
+    (void)unused;
+    if (status == LUA_OK || status == LUA_YIELD) {
+        return lua_gettop(L) - 1;
+    }
+    struct artel_channel_box *box = lua_touserdata(L, 1);
+    if (!artel_is_lack(L) || box->channel == NULL ||
+        artel_channel_flush(box->channel) < 0) {
+        return lua_error(L);
+    }
+    lua_pushboolean(L, true);
+    lua_pushinteger(L, (lua_Integer)artel_channel_pending_len(box->channel));
+    return 2;
 }
 
 /* sendMessage(self, message) → true | true, pending | nil, err */
@@ -159,7 +187,9 @@ int artel_channel_send_message(lua_State *L)
         return 1;
     }
     lua_settop(L, 1);
-    return artel_go_slow(L, "afterSend");
+    lua_pushcfunction(L, go_on_sending);
+    lua_pushvalue(L, 1);
+    return after_sending(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, after_sending), 0);
 }
 
 /* flush(self, timeout?) → true | nil, err */
