@@ -32,14 +32,27 @@ void artel_require_channel_module(lua_State *L)
     lua_call(L, 1, 0);
 }
 
+static int require_channel_module(lua_State *L)
+{
+    artel_require_channel_module(L);
+    return 0;
+}
+
 /* What a class does not have yet comes from lua/artel/channel.lua, read at first need: a
  * raw worker that sends, receives, iterates and closes never loads it. */
 static int load_methods(lua_State *L)
 {
+    lua_settop(L, 2);
+    lua_getmetatable(L, 1);
     lua_pushnil(L);
-    lua_setmetatable(L, 1);
-    artel_require_channel_module(L);
-    lua_pushvalue(L, 2);
+    lua_setmetatable(L, 1); /* else the module could come back here */
+    lua_pushcfunction(L, require_channel_module);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+        lua_pushvalue(L, 3);
+        lua_setmetatable(L, 1); /* whoever asks next tries again */
+        return lua_error(L);
+    }
+    lua_settop(L, 2);
     lua_gettable(L, 1);
     return 1;
 }
@@ -290,8 +303,6 @@ static int class(lua_State *L)
 {
     push_class(L, luaL_checkstring(L, 1));
     lua_getfield(L, -1, "__index");
-    lua_pushnil(L); /* from here on the caller provides the methods itself */
-    lua_setmetatable(L, -2);
     lua_insert(L, -2);
     return 2;
 }
