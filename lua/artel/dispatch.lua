@@ -85,22 +85,30 @@ function dispatch.wakeSelects(state)
   for waiter in pairs(state.selectWaiters) do scheduler.wake(waiter) end
 end
 
---- Ends every wait on the channel with `err`.
+local function fail(waiter, err)
+  waiter.err = err
+  scheduler.wake(waiter)
+end
+
+local function failAll(queue, err)
+  local waiter = queue:pop()
+  while waiter do
+    fail(waiter, err)
+    waiter = queue:pop()
+  end
+end
+
+--- Ends every wait on the channel with `err`. Takes no memory: who is not told waits for ever.
 function dispatch.endWaits(state, err)
-  local function fail(waiter)
-    waiter.err = err
-    scheduler.wake(waiter)
-  end
-  for _, queue in ipairs { state.messageWaiters, state.requestWaiters, state.writeWaiters } do
-    local waiter = queue:pop()
-    while waiter do
-      fail(waiter)
-      waiter = queue:pop()
-    end
-  end
+  failAll(state.messageWaiters, err)
+  failAll(state.requestWaiters, err)
+  failAll(state.writeWaiters, err)
   local pending = state.pending
-  state.pending, state.pendingCount = {}, 0
-  for _, waiter in pairs(pending) do fail(waiter) end
+  state.pendingCount = 0
+  for id, waiter in next, pending do
+    pending[id] = nil
+    fail(waiter, err)
+  end
   wakeReady(state, "err", err)
   dispatch.wakeSelects(state)
 end
@@ -140,10 +148,13 @@ end
 
 --- Decodes a message that nobody wants yet, since something is wanted that is behind it.
 local function setAside(channel, state)
+  local entry = { nil, nil, 0 } -- once it is taken, there must be a place for it
+  state.inbox:reserve()
   local before = core.unread(channel)
   local ok, value = core.take(channel)
   local bytes = before - core.unread(channel)
-  state.inbox:push(ok and { value, nil, bytes } or { nil, value, bytes })
+  entry[ok and 1 or 2], entry[3] = value, bytes
+  state.inbox:push(entry)
   state.asideBytes = state.asideBytes + bytes
   core.setQueuedInLua(channel, true)
   if state.asideBytes > ASIDE_MAX then
@@ -190,7 +201,8 @@ end
 local function mayTakeRequest(state) return not state.mayTakeRequest or state.mayTakeRequest() end
 
 --- Gives a request to whoever answers requests.
-local function giveRequest(channel, state, id, ok, value)
+---@param entry table what becomes of it when receiveRequest() is to find it later
+local function giveRequest(channel, state, id, entry, ok, value)
   if not ok then
     errorFrames.refuseUndecoded(channel, id, value)
   elseif state.onRequest then
@@ -200,7 +212,8 @@ local function giveRequest(channel, state, id, ok, value)
     waiter.value, waiter.id = value, id
     scheduler.wake(waiter)
   elseif state.answersRequests then
-    state.requests:push({ value = value, id = id })
+    entry.value, entry.id = value, id
+    state.requests:push(entry)
   else
     errorFrames.refuse(channel, id, { kind = "remote", message = "the peer answers no requests" })
     core.flush(channel)
@@ -209,7 +222,12 @@ end
 
 local function takeRequest(channel, state, id)
   if not mayTakeRequest(state) then return false end
-  giveRequest(channel, state, id, core.take(channel))
+  local entry
+  if state.answersRequests then
+    entry = { value = nil, id = nil }
+    state.requests:reserve()
+  end
+  giveRequest(channel, state, id, entry, core.take(channel))
 end
 
 --- Tells who waits for an answer that it is here. A pool learns it at once: what it does then
@@ -244,9 +262,16 @@ local function takeResponse(channel, state, id)
   answered(channel, state, waiter)
 end
 
+local NO_MEMORY = core.newError { kind = "remote",
+  message = "there was no memory for the reason that the peer gave" }
+
 local function takeError(channel, state, id)
   local ok, map = core.take(channel)
-  local err = ok and errorFrames.toError(map) or map
+  local err = map
+  if ok then
+    ok, err = pcall(errorFrames.toError, map)
+    if not ok then err = NO_MEMORY end -- who waits must hear of it all the same
+  end
   if id == 0 then -- about the connection: the peer closes next
     state.connectionError = err
     return
@@ -262,8 +287,8 @@ local function takeFailure(channel, state)
 end
 
 local function takeReady(channel, state)
-  core.take(channel)
   state.isReady = true
+  core.take(channel)
   wakeReady(state, "value", true)
 end
 
@@ -306,7 +331,9 @@ local function takeFromAside(channel, state)
   if not requests or requests:isEmpty() or not mayTakeRequest(state) then return false end
   local entry = requests:pop()
   state.asideBytes, state.asideById[entry.id] = state.asideBytes - entry.bytes, nil
-  if not entry.isCancelled then giveRequest(channel, state, entry.id, entry.ok, entry.value) end
+  if not entry.isCancelled then
+    giveRequest(channel, state, entry.id, entry, entry.ok, entry.value)
+  end
   return true
 end
 
@@ -326,8 +353,21 @@ local function takeNext(channel, state)
   return true
 end
 
+--- Wakes those who wait for the output queue to shrink, also when it never will.
+local function serveWriters(channel, state)
+  local waiter = state.writeWaiters:peek()
+  while waiter do
+    local flushed, err = core.flush(channel)
+    if flushed ~= nil and core.pending(channel) > waiter.mark then return end
+    waiter.err = err
+    scheduler.wake(state.writeWaiters:pop())
+    waiter = state.writeWaiters:peek()
+  end
+end
+
 local function pumpFrames(channel, state)
-  state.holdsBack = nil
+  state.pumping, state.awaitsRoom, state.holdsBack = true, nil, nil
+  serveWriters(channel, state)
   while core.isOpen(channel) do
     if not takeFromAside(channel, state) and not takeNext(channel, state) then return end
   end
@@ -375,25 +415,11 @@ function dispatch.lookAhead(channel, state)
   end
 end
 
---- Wakes those who wait for the output queue to shrink, also when it never will.
-local function serveWriters(channel, state)
-  local waiter = state.writeWaiters:peek()
-  while waiter do
-    local flushed, err = core.flush(channel)
-    if flushed ~= nil and core.pending(channel) > waiter.mark then return end
-    waiter.err = err
-    scheduler.wake(state.writeWaiters:pop())
-    waiter = state.writeWaiters:peek()
-  end
-end
-
 --- Gives every frame that is here to whoever waits for it, until a message comes up that
 --- nobody wants yet. Does no input.
 function dispatch.pump(channel, state)
   if state.pumping then return end -- whoever is at it goes on with what we would have done
   repeat
-    state.pumping, state.awaitsRoom = true, nil
-    serveWriters(channel, state)
     local ok, err = pcall(pumpFrames, channel, state)
     state.pumping = nil
     if state.flushHeld then state.flushHeld() end

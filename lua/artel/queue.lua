@@ -13,22 +13,30 @@ function Queue.new() return setmetatable({ first = 1, last = 0 }, Queue) end
 --- Adds an item behind all others.
 ---@param item any not nil
 function Queue:push(item)
-  self.last = self.last + 1
-  self[self.last] = item
+  local last = self.last + 1
+  self[last] = item -- raises where there is no memory for it: then nothing has happened
+  self.last = last
 end
+
+--- Sees to it that the next push() needs no memory.
+function Queue:reserve() self[self.last + 1] = false end
+
+--- Sees to it that the next pushFront() needs no memory.
+function Queue:reserveFront() self[self.first - 1] = false end
 
 --- Puts an item before all others.
 ---@param item any not nil
 function Queue:pushFront(item)
-  self.first = self.first - 1
-  self[self.first] = item
+  local first = self.first - 1
+  self[first] = item
+  self.first = first
 end
 
 --- Takes the oldest item; nil when there is none.
 function Queue:pop()
   local first = self.first
   local item = self[first]
-  if item == nil then return nil end
+  if not item then return nil end -- nothing, or a place that was reserved
   self[first] = nil
   if first == self.last then
     self.first, self.last = 1, 0
@@ -39,7 +47,7 @@ function Queue:pop()
 end
 
 --- The oldest item, which stays; nil when there is none.
-function Queue:peek() return self[self.first] end
+function Queue:peek() return self[self.first] or nil end
 
 --- Takes an item out wherever it stands.
 ---@return boolean found
@@ -60,7 +68,7 @@ function Queue:items()
   local index = self.first - 1
   return function()
     index = index + 1
-    return self[index]
+    return self[index] or nil
   end
 end
 

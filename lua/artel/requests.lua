@@ -25,9 +25,12 @@ end
 function requests.begin(channel, state, value, waiter)
   if state.ended then return nil, state.ended end
   local id = nextId(state)
+  state.pending[id] = waiter -- before anything is queued, should there be no memory for it
   local queued, err = core.queue(channel, frame.REQUEST, id, value)
-  if not queued then return nil, err end
-  state.pending[id] = waiter
+  if not queued then
+    state.pending[id] = nil
+    return nil, err
+  end
   state.pendingCount = state.pendingCount + 1
   core.flush(channel) -- a peer that has gone shows when its end is read
   return id
@@ -85,7 +88,8 @@ function requests.request(channel, value, options, level)
   end
   waiting.check(level + 1)
   local state = dispatch.stateOf(channel)
-  local waiter = { abandon = abandonRequest, channel = channel, state = state }
+  local waiter = { abandon = abandonRequest, channel = channel, state = state,
+    id = nil, value = nil, err = nil, done = nil }
   local id, err = beginWithRoom(channel, state, value, waiter, timeout, level + 1)
   if not id then return nil, err end
   waiter.id = id
@@ -138,22 +142,21 @@ function requests.receive(channel, timeout, level)
   waiting.checkTimeout(timeout, "receiveRequest", 1, level + 1)
   local state = dispatch.stateOf(channel)
   state.answersRequests = true
-  local function answer(entry)
-    local answered = false
-    return entry.value, function(response, reason)
-      if answered then error("this request was answered already", 2) end
-      answered = true
-      if core.isOpen(channel) then core.claimFinish(channel, entry.id) end
-      local sent, err = requests.respond(channel, entry.id, response, reason)
-      if sent and core.pending(channel) > 0 then return waiting.afterQueueing(channel, 2) end
-      return sent, err
-    end
+  local entry, answered
+  local function reply(response, reason)
+    if answered then error("this request was answered already", 2) end
+    if core.isOpen(channel) then core.claimFinish(channel, entry.id) end
+    local sent, err = requests.respond(channel, entry.id, response, reason)
+    answered = true -- not before: where there was no memory for it, it may be tried again
+    if sent and core.pending(channel) > 0 then return waiting.afterQueueing(channel, 2) end
+    return sent, err
   end
-  local entry = state.requests:pop()
+  entry = state.requests:pop()
   while entry and not core.claimBegin(channel, entry.id) do entry = state.requests:pop() end
-  if entry then return answer(entry) end
+  if entry then return entry.value, reply end
   if state.ended then return nil, state.ended end
-  local waiter = { abandon = abandonWait, queue = state.requestWaiters }
+  local waiter = { abandon = abandonWait, queue = state.requestWaiters,
+    id = nil, value = nil, err = nil, done = nil }
   state.requestWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {
@@ -164,7 +167,8 @@ function requests.receive(channel, timeout, level)
   if not core.claimBegin(channel, waiter.id) then -- taken back by a pool: wait on
     return requests.receive(channel, timeout, level)
   end
-  return answer(waiter)
+  entry = waiter
+  return entry.value, reply
 end
 
 return requests

@@ -4,15 +4,17 @@
 -- A waiter is a table that one call waits with: `done` turns true once, whatever it waited
 -- for; the other fields are the caller's. Coroutines are resumed from one place only, the
 -- run queue, so that one that wakes another never runs it on top of its own stack.
+--
+-- What wakes a waiter has, as a rule, come in for it and is nowhere else any more. So waking
+-- takes no memory: the run queue is a list of the waiters themselves, and a waiter is made with
+-- all the fields that it may come to have.
 
 local core = require "artel.core"
-local Queue = require "artel.queue"
 
 local scheduler = {}
 
 local coroutines, status = core.coroutines, coroutine.status
-local isEmpty = Queue.isEmpty
-local runQueue = Queue.new()
+local firstReady, lastReady -- the run queue: each knows the one `behind` it
 local running = false -- whether run() is on the stack: it empties the run queue at its end
 local kicked = false -- the loop has been asked to empty it
 local currentLoop
@@ -31,8 +33,10 @@ local function resume(thread, ...)
 end
 
 local function emptyRunQueue()
-  local job = runQueue:pop()
-  while job do
+  while firstReady do
+    local job = firstReady
+    firstReady, job.behind = job.behind or nil, false
+    if not firstReady then lastReady = nil end
     if job.callback then
       job.callback(job)
     elseif job.waiting then
@@ -40,11 +44,11 @@ local function emptyRunQueue()
       -- Still waiting: it has not run, since somebody has closed it.
       if not ok and not job.waiting then error(err, 0) end
     end
-    job = runQueue:pop()
   end
 end
 
 local function runAll(fn, ...)
+  running = true
   fn(...)
   emptyRunQueue()
 end
@@ -52,14 +56,13 @@ end
 --- Calls `fn(...)` and afterwards everything that became ready through it.
 function scheduler.run(fn, ...)
   if running then return fn(...) end
-  running = true
   local ok, err = pcall(runAll, fn, ...)
   running = false
   if not ok then error(err, 0) end
 end
 
 --- Whether nobody is ready to go on.
-function scheduler.isIdle() return isEmpty(runQueue) end
+function scheduler.isIdle() return firstReady == nil end
 
 local function kick()
   kicked = false
@@ -73,10 +76,11 @@ function scheduler.wake(waiter)
   if waiter.done then return end
   waiter.done = true
   if not waiter.coroutine and not waiter.callback then return end -- somebody blocks on it
-  runQueue:push(waiter)
+  if lastReady then lastReady.behind = waiter else firstReady = waiter end
+  lastReady = waiter
   if not running and not kicked and currentLoop then
-    kicked = true
     scheduler.loop().soon(kick)
+    kicked = true
   end
 end
 
@@ -116,8 +120,10 @@ function scheduler.suspend(waiter, timeout)
       scheduler.run(giveUp, waiter, "timedOut")
     end)
   end
-  waiter.coroutine, waiter.waiting = thread, true
+  waiter.coroutine, waiter.waiting, waiter.behind = thread, false, false
+  waiter.done = waiter.done or false
   owner.waiter = waiter
+  waiter.waiting = true -- last: it is surely resumed from here on
   while not waiter.done do coroutine.yield() end
   owner.waiter, waiter.waiting = nil, false
   if timer then timer.stop() end

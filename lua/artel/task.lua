@@ -15,7 +15,8 @@ local metatable = { __name = "artel.Task", __index = Task }
 -- at the latest when Lua ends.
 function metatable.__gc(task)
   if task.failed and not task.awaited then
-    io.stderr:write("artel: an error in artel.async that nobody awaited: ", task.report, "\n")
+    io.stderr:write("artel: an error in artel.async that nobody awaited: ",
+      task.report or tostring(task.err), "\n")
   end
 end
 
@@ -26,9 +27,8 @@ local function toReport(task)
   end
 end
 
-local function body(task, fn, ...)
+local function run(task, fn, ...)
   local results = table.pack(xpcall(fn, toReport(task), ...))
-  task.done = true
   if results[1] then
     task.results = results
   elseif task.cancelled and rawequal(results[2], task.cancelled) then
@@ -36,8 +36,17 @@ local function body(task, fn, ...)
   else
     task.failed, task.err = true, results[2]
   end
-  for _, waiter in ipairs(task.waiters) do scheduler.wake(waiter) end
-  task.waiters = {}
+end
+
+local function body(task, fn, ...)
+  local ok, err = pcall(run, task, fn, ...)
+  if not ok then task.failed, task.err = true, err end -- there was no memory for its end
+  task.done = true
+  local waiters = task.waiters
+  for i = 1, #waiters do
+    scheduler.wake(waiters[i])
+    waiters[i] = nil
+  end
 end
 
 --- Runs `fn(...)` up to its first wait.
@@ -49,7 +58,8 @@ local function async(fn, ...)
       type(fn) == "table" and "; is it called with a dot?" or ""), 2)
   end
   scheduler.loop()
-  local task = setmetatable({ done = false, waiters = {} }, metatable)
+  local task = setmetatable({ done = false, failed = false, err = nil, results = nil, report = nil,
+    waiters = {} }, metatable)
   scheduler.start(task, body, task, fn, ...)
   return task
 end

@@ -81,12 +81,8 @@ function waiting.check(level)
   return mode
 end
 
---- Waits until `waiter`, which the caller has put where pump() finds it, is done. If that
---- does not come to pass (a time-out, an interrupt, a cancelled task), `waiter.abandon` takes
---- it away again, so that nothing is delivered to nobody.
----@param level integer as for error(), seen from the caller of await()
----@return boolean woken false at the time-out
-function waiting.await(channel, state, waiter, timeout, level)
+--- As await(), which calls it.
+local function lookAndWait(channel, state, waiter, timeout, level)
   dispatch.pump(channel, state)
   local rounds = 0
   while not waiter.done and not waiter.mark and rounds < ROUNDS_MAX
@@ -99,19 +95,31 @@ function waiting.await(channel, state, waiter, timeout, level)
   if waiter.done then return true end
   if timeout == 0 then
     core.flush(channel) -- in a loop of the user's own nobody else sends what is left
-    waiter:abandon()
     return false
   end
   local mode = core.waitMode()
-  if REFUSALS[mode] then
-    waiter:abandon()
-    error(REFUSALS[mode], level + 1)
-  end
-  local ok, woken = pcall(modes[mode], channel, state, waiter, timeout)
-  if not (ok and woken) then waiter:abandon() end
+  if REFUSALS[mode] then error(REFUSALS[mode], level + 1) end
+  local woken = modes[mode](channel, state, waiter, timeout)
   waiting.announce(channel, state)
-  if not ok then error(woken, 0) end
   return woken
+end
+
+local LACK = "not enough memory" -- what Lua raises then
+
+--- Waits until `waiter`, which the caller has put where pump() finds it, is done. If that
+--- does not come to pass (a time-out, an interrupt, a cancelled task, no memory),
+--- `waiter.abandon` takes it away again, so that nothing is delivered to nobody.
+---@param level integer as for error(), seen from the caller of await()
+---@return boolean woken false at the time-out
+function waiting.await(channel, state, waiter, timeout, level)
+  local ok, woken = pcall(lookAndWait, channel, state, waiter, timeout, level + 2)
+  if ok and woken then return true end
+  -- What it waited for may have come before memory was short for what came behind it.
+  if woken == LACK and waiter.done and not waiter.timedOut then return true end
+  waiter:abandon()
+  if ok then return false end
+  waiting.announce(channel, state)
+  error(woken, 0)
 end
 
 local function abandonDrain(waiter) waiter.queue:remove(waiter) end
@@ -132,7 +140,8 @@ end
 function waiting.drain(channel, state, mark, timeout, level)
   if state.ended then return nil, state.ended end
   if core.pending(channel) <= mark then return true end
-  local waiter = { abandon = abandonDrain, queue = state.writeWaiters, mark = mark }
+  local waiter = { abandon = abandonDrain, queue = state.writeWaiters, mark = mark,
+    err = nil, done = nil }
   state.writeWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {
@@ -150,6 +159,14 @@ function waiting.mayWaitToSend()
   return mode == "block" or mode == "suspend" and not scheduler.currentOwner().isHandler
 end
 
+--- As drain() for what a call has queued. Whoever is told that it was not sent may count on it:
+--- the other end does not get it after all.
+local function drainQueued(channel, state, mark, level)
+  local drained, err = waiting.drain(channel, state, mark, nil, level + 1)
+  if not drained and core.isOpen(channel) then core.endOutput(channel) end
+  return drained, err
+end
+
 --- What a call does that has queued something: sends it, or leaves it to the loop, or waits.
 ---@return true|nil sent
 ---@return integer|artel.Error? pending bytes above the high-water mark, or why it is lost
@@ -159,13 +176,13 @@ function waiting.afterQueueing(channel, level)
   if flushed == nil then return nil, waiting.whyGone(channel, state, err) end
   if flushed then return true end
   if core.waitMode() == "block" then
-    return waiting.drain(channel, state, 0, nil, level + 1)
+    return drainQueued(channel, state, 0, level + 1)
   end
   waiting.update(channel)
   local pending = core.pending(channel)
   if pending <= waiting.HIGH_WATER then return true end
   if waiting.mayWaitToSend() then
-    return waiting.drain(channel, state, waiting.HIGH_WATER, nil, level + 1)
+    return drainQueued(channel, state, waiting.HIGH_WATER, level + 1)
   end
   return true, pending
 end
@@ -206,11 +223,11 @@ end
 --- Looks at the channel in the next round of the loop, ready or not.
 function waiting.kick(channel, state)
   if state.kicked then return end
-  state.kicked = true
   scheduler.loop().soon(function()
     state.kicked = nil
     if core.isOpen(channel) then waiting.turn(channel) end
   end)
+  state.kicked = true
 end
 
 local function wantsInput(state)

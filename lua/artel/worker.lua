@@ -117,7 +117,8 @@ function Worker:waitUntilReady(timeout)
   dispatch.pump(self, state)
   if state.isReady then return true end
   if state.ended then return nil, state.ended end
-  local waiter = { abandon = abandonReady, state = state, next = state.readyWaiter }
+  local waiter = { abandon = abandonReady, state = state, next = state.readyWaiter,
+    value = nil, err = nil, done = nil }
   state.readyWaiter = waiter
   if not waiting.await(self, state, waiter, timeout, 2) then
     return nil, core.newError {
