@@ -33,7 +33,7 @@ function Engine.new(options, start, encode)
     openBytes = 0, deadlines = Deadlines.new(), finished = 0, failed = 0, turn = 0,
     waitTimes = Percentiles.new(), runTimes = Percentiles.new(),
   }, Engine)
-  engine.assignWaiter = { callback = function()
+  engine.assignWaiter = { done = false, behind = false, callback = function()
     engine.assignsSoon = false
     engine:assign()
   end }
@@ -76,10 +76,10 @@ local function withdraw(engine, job)
 end
 
 local function enqueue(engine, job, first)
-  job.isQueued, job.slot = true, nil
-  if job.runEntry then engine.deadlines:cancel(job.runEntry) end
-  engine.queued = engine.queued + 1
   if first then engine.queue:pushFront(job) else engine.queue:push(job) end
+  job.isQueued, job.slot = true, nil
+  engine.queued = engine.queued + 1
+  if job.runEntry then engine.deadlines:cancel(job.runEntry) end
 end
 
 --- Ends everything that waits in the queue.
@@ -117,16 +117,21 @@ local function leastBusy(open)
   return best
 end
 
---- Takes the oldest job out of the queue.
-local function popQueued(engine)
+--- The oldest job in the queue, which stays there until it has been sent.
+local function oldestQueued(engine)
   local queue = engine.queue
-  local job = queue:pop()
-  while job and not job.isQueued do job = queue:pop() end -- it ended while it was queued
-  if job then leaveQueue(engine, job) end
+  local job = queue:peek()
+  while job and not job.isQueued do -- it ended while it was queued
+    queue:pop()
+    job = queue:peek()
+  end
   return job
 end
 
 local checkRunning
+
+--- Puts a job that was taken back from a worker to the front of the queue.
+local function requeue(job) enqueue(job.engine, job, true) end
 
 -- Behind a request that runs for so long (seconds) others do not stay: they are as old as what
 -- is given to other workers meanwhile, or older.
@@ -138,7 +143,7 @@ local function freeFollowers(engine, slot, worker, served)
   if slot.worker ~= worker or slot.inFlight < 2 then return end
   if slot.served == served then
     slot.depth = 1
-    for _, job in ipairs(slot:takeBack(slot.inFlight - 1)) do enqueue(engine, job, true) end
+    slot:takeBack(slot.inFlight - 1, engine.queue, requeue)
   else
     engine:watchFollowers(slot)
   end
@@ -150,9 +155,11 @@ function Engine:watchFollowers(slot)
 end
 
 local function give(engine, slot, job)
-  local sent, err = slot:send(job)
-  if not sent then return finish(engine, job, nil, err) end
   engine.touched[slot] = true
+  local sent, err = slot:send(job)
+  engine.queue:pop()
+  leaveQueue(engine, job)
+  if not sent then return finish(engine, job, nil, err) end
   if not job.wasSent then
     job.wasSent = true
     engine.waitTimes:add(job.sentAt - job.queuedAt)
@@ -168,7 +175,7 @@ local function giveQueued(engine)
   local open = openSlots(engine)
   local place = leastBusy(open)
   while place do
-    local job = popQueued(engine)
+    local job = oldestQueued(engine)
     if not job then return end
     local slot = open[place]
     engine.turn = slot.index
@@ -188,9 +195,7 @@ local function balance(engine)
     end
   end
   if not idle or not busiest then return false end
-  local moved = busiest:takeBack(busiest.inFlight // 2)
-  for i = 1, #moved do enqueue(engine, moved[i], true) end
-  return #moved > 0
+  return busiest:takeBack(busiest.inFlight // 2, engine.queue, requeue) > 0
 end
 
 --- Sends once everything that has come in by now is dealt with: many requests leave together.
@@ -200,9 +205,7 @@ function Engine:assignSoon()
   scheduler.wake(self.assignWaiter)
 end
 
---- Sends as much as the workers have room for.
-function Engine:assign()
-  if self.assigning then return end
+local function assign(self)
   self.assigning, self.touched = true, {}
   repeat giveQueued(self) until self.queued > 0 or not balance(self)
   for slot in pairs(self.touched) do
@@ -212,7 +215,17 @@ function Engine:assign()
       if self.usesLoop then waiting.update(slot.worker) end
     end
   end
+end
+
+--- Sends as much as the workers have room for.
+function Engine:assign()
+  if self.assigning then return end
+  local ok, err = pcall(assign, self)
   self.assigning = false
+  if not ok then
+    for _, slot in ipairs(self.slots) do slot:tidy() end
+    error(err, 0)
+  end
   self.staff:renew()
 end
 
@@ -246,9 +259,9 @@ local function onAnswer(job)
     lost(engine, job, err)
   else
     local run = slot:answered(job)
-    if run then engine.runTimes:add(run) end
     job.slot = nil
     if not job.givenUp then finish(engine, job, value, err) end
+    if run then engine.runTimes:add(run) end
   end
   engine:assignSoon()
 end
@@ -334,8 +347,8 @@ function Engine:submit(value, timeout, onEnd, run, index)
     -- What every job comes to have; a table that grows is made anew each time.
     run = run, index = index, isQueued = false, wasSent = false, done = false, ended = false,
     slot = nil, id = nil, sentAt = nil, answer = nil }
-  self.openBytes = self.openBytes + #bytes
   enqueue(self, job)
+  self.openBytes = self.openBytes + #bytes
   if options.queueTimeout then
     job.queueEntry = self.deadlines:add(options.queueTimeout, queueTimedOut, self, job)
   end

@@ -106,17 +106,30 @@ end
 ---@return artel.Error? err
 function Slot:send(job)
   local id, inFlight = nextId(self), self.inFlight
+  local state, jobs, claimed = self.state, self.jobs, self.claimed
+  -- There must be a place for it wherever it is looked for, before it may be on its way.
+  jobs[id] = false
+  state.pending[id], claimed[id % CLAIM_SLOTS] = false, false
   local queued, err = queueBody(self.worker, id, job.bytes)
-  if not queued then return nil, err end
+  if not queued then
+    self:tidy()
+    return nil, err
+  end
   if inFlight == 0 then self.firstId = id end
-  local state = self.state
-  state.pending[id] = job
+  state.pending[id], jobs[id], claimed[id % CLAIM_SLOTS] = job, job, true
   state.pendingCount = state.pendingCount + 1
-  self.jobs[id], self.claimed[id % CLAIM_SLOTS] = job, true
   self.inFlight, self.sent = inFlight + 1, self.sent + 1
   self.bytesInFlight = self.bytesInFlight + #job.bytes
   job.slot, job.id, job.done, job.sentAt = self, id, false, now()
   return true
+end
+
+--- Gives up the places of what could not be sent.
+function Slot:tidy()
+  local pending = self.state and self.state.pending
+  for id, job in next, self.jobs do
+    if not job then self.jobs[id], pending[id] = nil, nil end
+  end
 end
 
 --- The worker will never answer the job.
@@ -186,18 +199,24 @@ end
 
 --- Takes back requests that have not begun, the newest first.
 ---@param most integer
----@return table[] jobs
-function Slot:takeBack(most)
+---@param queue artel.Queue where each is put to the front
+---@param put fun(job: table) which does that
+---@return integer count
+function Slot:takeBack(most, queue, put)
   local ids = {}
   for id in pairs(self.jobs) do ids[#ids + 1] = id end
   table.sort(ids, function(a, b) return a > b end)
-  local taken = {}
+  local count = 0
   for _, id in ipairs(ids) do
-    if #taken >= most then break end
+    if count >= most then break end
     local job = self.jobs[id]
-    if not job.givenUp and self:recall(job) then taken[#taken + 1] = job end
+    queue:reserveFront() -- what was taken back is nowhere else
+    if not job.givenUp and self:recall(job) then
+      put(job)
+      count = count + 1
+    end
   end
-  return taken
+  return count
 end
 
 --- How long the next start is put off, seconds.
