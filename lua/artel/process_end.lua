@@ -137,8 +137,12 @@ local function watchErrors(worker)
   state.errorsWatch:setBackground()
 end
 
+--- Whether it is this process that has ended the channel: then how the worker is says nothing.
+local function isOurs(err) return err.errno == "ENOMEM" end
+
 --- Makes the final error of the channel; nil while the exit status may still come.
 local function explainEnd(worker, err)
+  if isOurs(err) then return err end
   if core.processState(worker) ~= "running" then return explain(worker, err) end
   if core.waitMode() == "block" then
     core.waitProcess(worker, EXIT_STATUS_TIMEOUT)
@@ -158,6 +162,7 @@ end
 --- Makes the error of a call that could not send, when messages that still wait to be received
 --- keep the end from being told.
 local function explainLoss(worker, err)
+  if isOurs(err) then return err end
   local mode = core.waitMode()
   if mode == "block" or mode == "suspend" then
     processEnd.await(worker, EXIT_STATUS_TIMEOUT, mode)

@@ -178,7 +178,7 @@ local function scenario(fields) scenarios[#scenarios + 1] = fields end
 local SHORT = 9
 
 -- Everything that is loaded and made at first need is so while memory is short.
-scenario { name = "first messages", anew = 1, dense = 300, stride = 23, run = function()
+scenario { name = "first messages", anew = 1, dense = 200, stride = 47, run = function()
   local core = require "artel.core"
   local run = newRun(assert(core.pair { encoding = "msgpack" }))
   run.most = SHORT
@@ -678,10 +678,39 @@ do
   end }
 end
 
+local MORTAL = "{ onRequest = function(_, value) if value < 0 then os.exit(3) end return value end }"
+
+local function killAndAsk(run)
+  local pool = run.pool
+  note(run, 1, pool.request, pool, -1, run.options)
+  note(run, 2, pool.request, pool, 2, run.options)
+end
+
+scenario { name = "a pool whose worker dies", dense = 1, stride = 2, run = function()
+  local artel = require "artel"
+  local pool <close> = artel.createWorkerPoolWithExpression(MORTAL, 1)
+  assert(pool:request(1, { timeout = TIMEOUT }) == 1)
+  local run = { pool = pool, values = places(2), problems = places(2),
+    options = { timeout = TIMEOUT } }
+  local failed, ok, err = without(killAndAsk, run)
+  if not ok then checkLack(err) end
+  assert(not run.values[1])
+  if run.problems[1].kind ~= "closed" then checkLack(run.problems[1]) end
+  if run.problems[2] then checkLack(run.problems[2]) else assert(run.values[2] == 2) end
+  for i = 3, 4 do
+    local answer
+    answer, err = pool:request(i, { timeout = TIMEOUT })
+    -- One that was given to a worker about to die ends with it.
+    if answer ~= i then assert(failed and err.kind == "closed", tostring(err)) end
+  end
+  assert(pool:request(5, { timeout = TIMEOUT }) == 5)
+  return failed
+end }
+
 -- ---- coroutines ----
 
 -- So long the loop goes round while memory is short, seconds.
-local SPELL = 0.004
+local SPELL = 0.002
 
 --- One task answers requests and messages, one asks, one receives the messages.
 local function converse(run)

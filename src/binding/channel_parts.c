@@ -98,6 +98,10 @@ static int flush(lua_State *L)
     struct artel_channel_box *box = artel_check_open_box(L, 1);
     box->held_ns = 0;
     int status = artel_channel_flush(box->channel);
+    if (status == -ENOMEM) {
+        return artel_push_failure(L, "oversize", status,
+                                  "there was no memory for the rest of a message");
+    }
     if (status < 0) {
         return artel_push_failure(L, "closed", status, "the peer has gone (%s)",
                                   artel_error_text(status));
