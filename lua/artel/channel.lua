@@ -67,8 +67,7 @@ local function abandonReceive(waiter) waiter.queue:remove(waiter) end
 --- Waits for the next message that was not set aside.
 local function receiveNew(channel, state, timeout, level)
   if state.ended then return nil, state.ended end
-  local waiter = { abandon = abandonReceive, queue = state.messageWaiters,
-    value = nil, err = nil, done = nil }
+  local waiter = scheduler.newWaiter(abandonReceive, state.messageWaiters)
   state.messageWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {

@@ -2,6 +2,7 @@
 -- Moments at which something is due, the earliest first: a binary heap.
 
 local core = require "artel.core"
+local isLack = require "artel.lack"
 
 ---@class artel.Deadlines
 ---@field cancelled integer how many of them were cancelled
@@ -15,16 +16,21 @@ local CANCELLED_MIN = 64
 ---@return artel.Deadlines
 function Deadlines.new() return setmetatable({ cancelled = 0 }, Deadlines) end
 
---- Calls `callback(...)` from run(), `seconds` from now.
----@return table entry for cancel()
-function Deadlines:add(seconds, callback, ...)
-  local entry = { at = core.now() + seconds, callback = callback, ... }
+local function put(self, entry)
   local i = #self + 1
   while i > 1 and self[i // 2].at > entry.at do
     self[i] = self[i // 2]
     i = i // 2
   end
   self[i] = entry
+  return i
+end
+
+--- Calls `callback(...)` from run(), `seconds` from now.
+---@return table entry for cancel()
+function Deadlines:add(seconds, callback, ...)
+  local entry = { at = core.now() + seconds, callback = callback, ... }
+  local i = put(self, entry)
   if i == 1 and self.onEarlier then self.onEarlier() end
   return entry
 end
@@ -82,14 +88,21 @@ function Deadlines:left()
   return self[1] and math.max(0, self[1].at - core.now())
 end
 
---- Calls back what is due.
+--- Calls back what is due. What it could not do for want of memory it does the next time.
 function Deadlines:run()
   while self:left() == 0 do
     local entry = self[1]
     local callback = entry.callback
     removeFirst(self)
     entry.callback = nil -- there is nothing left to cancel
-    callback(table.unpack(entry))
+    local ok, err = pcall(callback, table.unpack(entry))
+    if not ok then
+      if isLack(err) then
+        entry.callback = callback
+        put(self, entry)
+      end
+      error(err, 0)
+    end
   end
 end
 

@@ -30,6 +30,7 @@ local dispatch = {}
 ---@field listener fun(channel)? of registerRead
 ---@field partner table? { channel }, weak: the other end of a pair in this process
 ---@field ended artel.Error? why nothing more will come
+---@field final artel.Error? the same, while those who wait are still being told
 ---@field onMessage (fun(channel): boolean)? takes the next message; false: not now
 ---@field onRequest (fun(channel, id: integer, value: any))? takes a request
 ---@field mayTakeRequest (fun(): boolean)? false: requests stay where they are for now
@@ -106,8 +107,8 @@ function dispatch.endWaits(state, err)
   local pending = state.pending
   state.pendingCount = 0
   for id, waiter in next, pending do
-    pending[id] = nil
     fail(waiter, err)
+    pending[id] = nil
   end
   wakeReady(state, "err", err)
   dispatch.wakeSelects(state)
@@ -118,14 +119,15 @@ end
 ---@return boolean settled
 function dispatch.finish(channel, state, err)
   if state.ended then return true end
-  local final = err
-  if state.explainEnd then
+  local final = state.final or err
+  if state.explainEnd and not state.final then
     final = state.explainEnd(channel, err)
     if not final then return false end
   end
-  state.ended = final
+  state.final = final
   dispatch.endWaits(state, final)
   if state.onEnd then scheduler.wake(state.onEnd) end
+  state.ended = final -- when all are told: what memory was short for is tried again
   return true
 end
 

@@ -33,10 +33,10 @@ function Engine.new(options, start, encode)
     openBytes = 0, deadlines = Deadlines.new(), finished = 0, failed = 0, turn = 0,
     waitTimes = Percentiles.new(), runTimes = Percentiles.new(),
   }, Engine)
-  engine.assignWaiter = { done = false, behind = false, callback = function()
+  engine.assignWaiter = scheduler.callbackWaiter(function()
     engine.assignsSoon = false
     engine:assign()
-  end }
+  end)
   for index = 1, options.workers do engine.slots[index] = Slot.new(engine, index) end
   engine.staff = Staff.new(engine, start)
   return engine
@@ -235,17 +235,20 @@ end
 local function lost(engine, job, err)
   local state = core.claimState(job.slot.worker, job.id)
   local begun = state ~= "queued" and state ~= "recalled"
-  job.slot:forget(job)
-  if job.givenUp then return end
-  if begun then job.attempts = job.attempts + 1 end
-  if begun and job.attempts > engine.options.retries or engine.closing then
+  local attempts, failure = job.attempts + (begun and 1 or 0), nil
+  if not job.givenUp and (begun and attempts > engine.options.retries or engine.closing) then
     engine.staff:judge(err)
-    local more = { attempts = job.attempts, phase = begun and "running" or "queued" }
-    if job.attempts > 1 then
-      more.message = ("%s; the request was tried %d times"):format(err.message, job.attempts)
+    local more = { attempts = attempts, phase = begun and "running" or "queued" }
+    if attempts > 1 then
+      more.message = ("%s; the request was tried %d times"):format(err.message, attempts)
     end
-    return finish(engine, job, nil, errorWith(err, more))
+    failure = errorWith(err, more)
   end
+  engine.queue:reserveFront() -- the last that could raise: it is tried again then
+  job.slot:forget(job)
+  job.attempts = attempts
+  if job.givenUp then return end
+  if failure then return finish(engine, job, nil, failure) end
   enqueue(engine, job, true)
 end
 
@@ -253,11 +256,12 @@ end
 local function onAnswer(job)
   local engine, slot = job.engine, job.slot
   local value, err = job.value, job.err
-  job.value, job.err = nil, nil
-  if not slot then return end
-  if err and rawequal(err, slot.state.ended) then
+  if slot and err and rawequal(err, slot.state.ended) then
     lost(engine, job, err)
+    job.value, job.err = nil, nil
   else
+    job.value, job.err = nil, nil
+    if not slot then return end
     local run = slot:answered(job)
     job.slot = nil
     if not job.givenUp then finish(engine, job, value, err) end

@@ -61,13 +61,16 @@ local function newRun(engine, items, options, onAnswer)
   local nextItem, total = iterate(items)
   return setmetatable({ engine = engine, nextItem = nextItem, total = total, options = options,
     onAnswer = onAnswer, taken = 0, open = 0, done = 0, jobs = {}, isExhausted = false,
+    hasLost = false,
     window = WINDOW * #engine.slots, progress = options.progress and progress.new(total) }, Run)
 end
 
 function Run:ended(index, value, err)
   self.open, self.done = self.open - 1, self.done + 1
   self.jobs[index] = nil
+  self.hasLost = true
   self.onAnswer(self, index, value, err)
+  self.hasLost = false -- there was memory for it
 end
 
 --- Whether another item may be taken ahead. One always may, however large.
@@ -108,7 +111,9 @@ function Run:feed()
   poolWait.turn(engine)
 end
 
-function Run:isFinished() return self.stopped or self.isExhausted and self.open == 0 end
+function Run:isFinished()
+  return self.stopped or self.hasLost or self.isExhausted and self.open == 0
+end
 
 --- Takes back what has not ended.
 function Run:stop(why)
@@ -141,6 +146,7 @@ function Run:goOn(isEnough, level)
       self:report()
     end
   until self:isFinished() or isEnough()
+  if self.hasLost then error("not enough memory", 0) end
 end
 
 --- pool:map(): the results in order, or nil and the first error; or results and errors.

@@ -137,14 +137,14 @@ local function start(staff, slot)
   local worker, err = staff.startWorker()
   if not worker then return nil, err end
   local engine, state = staff.engine, dispatch.stateOf(worker)
-  state.readyWaiter = { next = state.readyWaiter, callback = function(waiter)
+  state.readyWaiter = scheduler.callbackWaiter(function(waiter)
     if not waiter.err then cameUp(staff, slot, worker) end
     engine:assign()
-  end }
-  state.onEnd = { callback = function()
+  end, state.readyWaiter)
+  state.onEnd = scheduler.callbackWaiter(function()
     if not engine.closing then hasEnded(staff, slot, worker, state.ended) end
     engine:assign()
-  end }
+  end)
   if engine.usesLoop then waiting.update(worker) end
   return worker
 end

@@ -5,6 +5,7 @@ local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local errorFrames = require "artel.error_frames"
 local frame = require "artel.frame"
+local scheduler = require "artel.scheduler"
 local waiting = require "artel.waiting"
 
 local requests = {}
@@ -88,8 +89,8 @@ function requests.request(channel, value, options, level)
   end
   waiting.check(level + 1)
   local state = dispatch.stateOf(channel)
-  local waiter = { abandon = abandonRequest, channel = channel, state = state,
-    id = nil, value = nil, err = nil, done = nil }
+  local waiter = scheduler.newWaiter(abandonRequest)
+  waiter.channel, waiter.state = channel, state
   local id, err = beginWithRoom(channel, state, value, waiter, timeout, level + 1)
   if not id then return nil, err end
   waiter.id = id
@@ -155,8 +156,7 @@ function requests.receive(channel, timeout, level)
   while entry and not core.claimBegin(channel, entry.id) do entry = state.requests:pop() end
   if entry then return entry.value, reply end
   if state.ended then return nil, state.ended end
-  local waiter = { abandon = abandonWait, queue = state.requestWaiters,
-    id = nil, value = nil, err = nil, done = nil }
+  local waiter = scheduler.newWaiter(abandonWait, state.requestWaiters)
   state.requestWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {

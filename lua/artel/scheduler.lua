@@ -7,9 +7,11 @@
 --
 -- What wakes a waiter has, as a rule, come in for it and is nowhere else any more. So waking
 -- takes no memory: the run queue is a list of the waiters themselves, and a waiter is made with
--- all the fields that it may come to have.
+-- all the fields that it may come to have. (A call takes memory where the stack has never been so
+-- deep; so wake() makes none before it is done.)
 
 local core = require "artel.core"
+local isLack = require "artel.lack"
 
 local scheduler = {}
 
@@ -27,18 +29,48 @@ end
 
 function scheduler.setLoop(loop) currentLoop = loop end
 
+--- A waiter with room for all that one of a channel may come to have: a table that is made with
+--- sixteen places gets its first sixteen fields without more memory.
+---@param abandon? fun(waiter) takes it away from those who know it
+---@param queue? artel.Queue where it waits
+---@return table
+function scheduler.newWaiter(abandon, queue)
+  return { abandon = abandon, queue = queue, channel = nil, state = nil, id = nil, value = nil,
+    err = nil, done = false, coroutine = nil, waiting = false, behind = false, isReady = false,
+    timedOut = nil, cancelled = nil }
+end
+
+--- The same with a `callback(waiter)`.
+---@param next? table the waiter behind it in a list of the caller's
+function scheduler.callbackWaiter(callback, next)
+  local waiter = scheduler.newWaiter()
+  waiter.callback, waiter.next = callback, next
+  return waiter
+end
+
 local function resume(thread, ...)
   local ok, err = coroutine.resume(thread, ...)
   if not ok then error(err, 0) end -- a bug of ours: every body catches what its function raises
 end
 
+--- Calls back who has a callback. What it could not do for want of memory it does the next time.
+local function callBack(waiter)
+  local ok, err = pcall(waiter.callback, waiter)
+  if ok then return end
+  if isLack(err) and not waiter.isReady then
+    waiter.isReady, waiter.behind = true, firstReady or false
+    firstReady, lastReady = waiter, lastReady or waiter
+  end
+  error(err, 0)
+end
+
 local function emptyRunQueue()
   while firstReady do
     local job = firstReady
-    firstReady, job.behind = job.behind or nil, false
+    firstReady, job.isReady = job.behind or nil, false
     if not firstReady then lastReady = nil end
     if job.callback then
-      job.callback(job)
+      callBack(job)
     elseif job.waiting then
       local ok, err = coroutine.resume(job.coroutine)
       -- Still waiting: it has not run, since somebody has closed it.
@@ -76,8 +108,11 @@ function scheduler.wake(waiter)
   if waiter.done then return end
   waiter.done = true
   if not waiter.coroutine and not waiter.callback then return end -- somebody blocks on it
-  if lastReady then lastReady.behind = waiter else firstReady = waiter end
-  lastReady = waiter
+  if not waiter.isReady then
+    waiter.isReady, waiter.behind = true, false
+    if lastReady then lastReady.behind = waiter else firstReady = waiter end
+    lastReady = waiter
+  end
   if not running and not kicked and currentLoop then
     scheduler.loop().soon(kick)
     kicked = true
@@ -120,8 +155,8 @@ function scheduler.suspend(waiter, timeout)
       scheduler.run(giveUp, waiter, "timedOut")
     end)
   end
-  waiter.coroutine, waiter.waiting, waiter.behind = thread, false, false
-  waiter.done = waiter.done or false
+  waiter.coroutine, waiter.behind, waiter.isReady = thread, false, false
+  waiter.waiting, waiter.done = false, waiter.done or false
   owner.waiter = waiter
   waiter.waiting = true -- last: it is surely resumed from here on
   while not waiter.done do coroutine.yield() end

@@ -11,6 +11,7 @@ local dispatch = require "artel.dispatch"
 local factoryCodec = require "artel.factory_codec"
 local hostPath = require "artel.host_path"
 local plan = require "artel.plan"
+local scheduler = require "artel.scheduler"
 local scripts = require "artel.profile_scripts"
 local sharedWorker = require "artel.shared_worker"
 local streams = require "artel.streams"
@@ -60,7 +61,7 @@ end
 ---@return artel.Error? err
 local function awaitReport(channel, built, level, timeout)
   local state = dispatch.stateOf(channel)
-  local waiter = { abandon = function() state.readyWaiter = nil end }
+  local waiter = scheduler.newWaiter(function() state.readyWaiter = nil end)
   state.readyWaiter = waiter
   local told = waiting.await(channel, state, waiter, timeout, level + 1)
   channelModule.closeAtOnce(channel)

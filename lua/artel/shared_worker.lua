@@ -190,7 +190,8 @@ function SharedWorker:query(timeout)
   if state.ended then return nil, state.ended end
   local queued, err = queueQuery(self)
   if not queued then return nil, err end
-  local waiter = { abandon = abandonQuery, state = state }
+  local waiter = scheduler.newWaiter(abandonQuery)
+  waiter.state = state
   details[self].queries:push(waiter)
   state.pending[waiter] = waiter
   state.pendingCount = state.pendingCount + 1

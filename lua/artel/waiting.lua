@@ -3,6 +3,7 @@
 
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
+local isLack = require "artel.lack"
 local scheduler = require "artel.scheduler"
 
 local waiting = {}
@@ -104,8 +105,6 @@ local function lookAndWait(channel, state, waiter, timeout, level)
   return woken
 end
 
-local LACK = "not enough memory" -- what Lua raises then
-
 --- Waits until `waiter`, which the caller has put where pump() finds it, is done. If that
 --- does not come to pass (a time-out, an interrupt, a cancelled task, no memory),
 --- `waiter.abandon` takes it away again, so that nothing is delivered to nobody.
@@ -115,7 +114,7 @@ function waiting.await(channel, state, waiter, timeout, level)
   local ok, woken = pcall(lookAndWait, channel, state, waiter, timeout, level + 2)
   if ok and woken then return true end
   -- What it waited for may have come before memory was short for what came behind it.
-  if woken == LACK and waiter.done and not waiter.timedOut then return true end
+  if isLack(woken) and waiter.done and not waiter.timedOut then return true end
   waiter:abandon()
   if ok then return false end
   waiting.announce(channel, state)
@@ -140,8 +139,8 @@ end
 function waiting.drain(channel, state, mark, timeout, level)
   if state.ended then return nil, state.ended end
   if core.pending(channel) <= mark then return true end
-  local waiter = { abandon = abandonDrain, queue = state.writeWaiters, mark = mark,
-    err = nil, done = nil }
+  local waiter = scheduler.newWaiter(abandonDrain, state.writeWaiters)
+  waiter.mark = mark
   state.writeWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {

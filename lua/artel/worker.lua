@@ -5,6 +5,7 @@ local channelModule = require "artel.channel"
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local processEnd = require "artel.process_end"
+local scheduler = require "artel.scheduler"
 local waiting = require "artel.waiting"
 local withLimit = require "artel.with_limit"
 local WorkerCounter = require "artel.counter"
@@ -117,8 +118,8 @@ function Worker:waitUntilReady(timeout)
   dispatch.pump(self, state)
   if state.isReady then return true end
   if state.ended then return nil, state.ended end
-  local waiter = { abandon = abandonReady, state = state, next = state.readyWaiter,
-    value = nil, err = nil, done = nil }
+  local waiter = scheduler.newWaiter(abandonReady)
+  waiter.state, waiter.next = state, state.readyWaiter
   state.readyWaiter = waiter
   if not waiting.await(self, state, waiter, timeout, 2) then
     return nil, core.newError {
