@@ -247,6 +247,7 @@ end
 for _, encoding in ipairs { "msgpack", "json" } do
   scenario { name = "requests in " .. encoding, run = function()
     local artel, dispatch = require "artel", require "artel.dispatch"
+    local scheduler = require "artel.scheduler"
     local COUNT = 4
     local run = { requests = require "artel.requests", waiting = require "artel.waiting",
       waiters = {}, asked = places(COUNT), heard = places(COUNT), answered = places(COUNT),
@@ -255,8 +256,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
     run.leftState = dispatch.stateOf(run.left)
     dispatch.stateOf(run.right).answersRequests = true
     for i = 1, COUNT do
-      run.waiters[i] = { abandon = function() end, channel = run.left, id = nil, value = nil,
-        err = nil, done = nil }
+      run.waiters[i] = scheduler.newWaiter(function() end)
       run.left:sendMessage("aside " .. i)
     end
     local failed, ok, err = without(askAndAnswer, run)
@@ -271,7 +271,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
       run.answered[value] = reply(value * 10)
     end
     local isOver = err.kind ~= "timeout"
-    run.waiting.await(run.left, run.leftState, { abandon = function() end }, 0, 1)
+    run.waiting.await(run.left, run.leftState, scheduler.newWaiter(function() end), 0, 1)
     for i, waiter in ipairs(run.waiters) do
       assert(run.heard[i] ~= 2, "a request was heard twice")
       assert(not run.heard[i] or run.asked[i], "a request was heard that was not made")
@@ -678,7 +678,10 @@ do
   end }
 end
 
-local MORTAL = "{ onRequest = function(_, value) if value < 0 then os.exit(3) end return value end }"
+local MORTAL = [[{ onRequest = function(_, value)
+  if value < 0 then os.exit(3) end
+  return value
+end }]]
 
 local function killAndAsk(run)
   local pool = run.pool
@@ -686,7 +689,7 @@ local function killAndAsk(run)
   note(run, 2, pool.request, pool, 2, run.options)
 end
 
-scenario { name = "a pool whose worker dies", dense = 1, stride = 2, run = function()
+scenario { name = "a pool whose worker dies", dense = 1, stride = 5, run = function()
   local artel = require "artel"
   local pool <close> = artel.createWorkerPoolWithExpression(MORTAL, 1)
   assert(pool:request(1, { timeout = TIMEOUT }) == 1)
