@@ -27,8 +27,9 @@ local sockets = core.sockets
 local Connection = {}
 Connection.__index = Connection
 
--- Between two looks whether the kernel has brought the last bytes to a TCP peer, seconds.
-local LINGER_PAUSE = 0.005
+-- Between the first two looks whether the kernel has brought the last bytes to a TCP peer, and at
+-- most, seconds: who reads nothing shall not keep us looking.
+local LINGER_FIRST, LINGER_MAX = 0.005, 0.5
 
 --- Whether a frame that comes now is for a handler, and nothing else goes on here.
 local function isFree(connection, state)
@@ -48,7 +49,7 @@ function Connection.new(server, descriptor)
   local self = setmetatable({
     server = server, channel = channel, implementation = server.implementation,
     peerName = peerName, active = 0, busy = true, connecting = true, undelivered = 0,
-    tally = server.tally, hidesTracebacks = not server.isUnix,
+    tally = server.tally, hidesTracebacks = not server.isUnix, linger = LINGER_FIRST,
   }, Connection)
   local state = dispatch.stateOf(channel)
   state.serving, state.lingers, state.connection = true, true, self
@@ -243,7 +244,8 @@ local function isDrained(connection)
   if connection.server.isUnix or sockets.unsent(channel) == 0 then return true end
   connection.patience = connection.patience or core.now() + connection.server.plan.stopTimeout
   if core.now() > connection.patience then return true end
-  scheduler.loop().after(LINGER_PAUSE, function() connection:settle() end)
+  scheduler.loop().after(connection.linger, function() connection:settle() end)
+  connection.linger = math.min(2 * connection.linger, LINGER_MAX)
   return false
 end
 

@@ -42,8 +42,8 @@ local function awaitGreeting(channel, deadline, mode)
     core.flush(channel)
     if core.fill(channel) == "none"
       and not streams.await(channel:getStream(), "read", timeLeft(deadline), mode) then
-      return nil, core.newError { kind = "timeout",
-        message = "the worker did not greet in time: it may be busy in a handler, or standing still" }
+      return nil, core.newError { kind = "timeout", message = "the worker did not greet in time: "
+        .. "it may be busy in a handler, or standing still" }
     end
   end
   return true

@@ -23,7 +23,7 @@
 #define SCENARIOS "src/binding/allocation_test.lua"
 
 /* A single deed that takes longer hangs. */
-#define DEED_TIMEOUT_S 15
+#define DEED_TIMEOUT_S 120
 
 /* More descriptors than the test ever has. */
 #define FD_MAX 256
