@@ -43,17 +43,18 @@ end
 local serveReady = guarded(function() scheduler.run(serveAll) end)
 
 local function keepAlive()
-  if handle:is_closing() then return end
+  if not handle or handle:is_closing() then return end
   if busy > 0 then uv.ref(handle) else uv.unref(handle) end
 end
 
+local isMaking = false -- the handle; a finaliser that runs meanwhile needs no other one
+
 local function ensureHandle()
-  if handle and not handle:is_closing() then return end
-  local fresh, err = uv.new_poll(core.watchSet.number(set))
-  if not fresh then
-    if handle and not handle:is_closing() then return end -- a finaliser was faster
-    error(err, 0)
-  end
+  if isMaking or handle and not handle:is_closing() then return end
+  isMaking = true
+  local ok, fresh, err = pcall(uv.new_poll, core.watchSet.number(set))
+  isMaking = false
+  if not ok or not fresh then error(err or fresh, 0) end
   handle = fresh
   handle:start("r", serveReady)
   keepAlive()
