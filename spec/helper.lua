@@ -27,6 +27,12 @@ function helper.countDescriptors()
   return count
 end
 
+--- How often memory that is shared with workers is mapped here.
+function helper.countSharedMappings()
+  local file <close> = assert(io.open "/proc/self/maps")
+  return select(2, file:read("a"):gsub("memfd:artel", ""))
+end
+
 --- Process ids of the children of a process, zombies among them.
 ---@param pid? integer this process by default
 ---@return integer[]
@@ -53,10 +59,10 @@ end
 
 --- To be called in a describe(): each of its specs must close what it opens.
 function helper.leaveNothing(busted)
-  local descriptors
+  local descriptors, mappings
   busted.before_each(function()
     settle()
-    descriptors = helper.countDescriptors()
+    descriptors, mappings = helper.countDescriptors(), helper.countSharedMappings()
   end)
   busted.after_each(function()
     settle()
@@ -64,6 +70,8 @@ function helper.leaveNothing(busted)
     assert(#children == 0, "children are left: " .. table.concat(children, " "))
     local left = helper.countDescriptors() - descriptors
     assert(left == 0, ("%d descriptors too many are open"):format(left))
+    left = helper.countSharedMappings() - mappings
+    assert(left == 0, ("%d shared pieces of memory too many are mapped"):format(left))
   end)
 end
 

@@ -12,6 +12,7 @@ local poolStatus = require "artel.pool_status"
 local poolWait = require "artel.pool_wait"
 local processEnd = require "artel.process_end"
 local requests = require "artel.requests"
+local scheduler = require "artel.scheduler"
 local waiting = require "artel.waiting"
 
 local TERMINATE_GRACE = 1 -- seconds between SIGTERM and SIGKILL
@@ -235,6 +236,15 @@ local function signalAll(workers, signal, group)
   for _, worker in ipairs(workers) do core.kill(worker, core.signalNumber(signal), group) end
 end
 
+local function closeAll(workers)
+  for _, worker in ipairs(workers) do
+    if core.isOpen(worker) then
+      dispatch.stateOf(worker).onEnd = nil -- no death
+      channelModule.closeAtOnce(worker)
+    end
+  end
+end
+
 --- Closes every channel, waits for the processes, and ends those that do not end.
 local function endWorkers(engine, deadline, mode)
   local workers = {}
@@ -243,12 +253,7 @@ local function endWorkers(engine, deadline, mode)
     if slot.successor then workers[#workers + 1] = slot.successor.worker end
   end
   for worker in pairs(engine.staff.leaving) do workers[#workers + 1] = worker end
-  for _, worker in ipairs(workers) do
-    if core.isOpen(worker) then
-      dispatch.stateOf(worker).onEnd = nil -- no death
-      channelModule.closeAtOnce(worker)
-    end
-  end
+  scheduler.run(closeAll, workers) -- and tells who waits for one, which would hold it else
   local left = awaitAll(workers, deadline, mode)
   signalAll(left, "SIGTERM")
   left = awaitAll(left, core.now() + TERMINATE_GRACE, mode)

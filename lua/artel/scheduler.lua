@@ -67,7 +67,7 @@ end
 local function emptyRunQueue()
   while firstReady do
     local job = firstReady
-    firstReady, job.isReady = job.behind or nil, false
+    firstReady, job.isReady, job.behind = job.behind or nil, false, false
     if not firstReady then lastReady = nil end
     if job.callback then
       callBack(job)

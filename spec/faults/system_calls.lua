@@ -155,6 +155,8 @@ local function neverStarted(connect)
 end
 
 local ALWAYS = { always = true }
+-- In the place of an error: the call does nothing, and answers that it is done.
+local NOTHING_DONE = "0"
 local OVER_SOCKET = { create = "socket, running" }
 local EXITED = "closed %- .*exited with code 1"
 
@@ -289,6 +291,14 @@ local GROUPS = {
     row("^openat%(.*boot.lua", "EMFILE EIO", { close = "1",
       request = "bootstrap %s reading the profile failed: cannot open .*boot.lua: " }) },
   { script = "a worker with an identity", traced = "host", forRoot = true,
+    row("^setgroups", NOTHING_DONE,
+      { request = "bootstrap EPERM .*the supplementary groups are not those ", close = "1" }),
+    row("^setresgid", NOTHING_DONE,
+      { request = "bootstrap EPERM .*the group ids are not those ", close = "1" }),
+    row("^setresuid", NOTHING_DONE,
+      { request = "bootstrap EPERM .*the user ids are not those ", close = "1" }),
+    row("^prctl%(pr_set_no_new_privs", NOTHING_DONE,
+      { request = "bootstrap EPERM .*no_new_privs is not set", close = "1" }),
     row("^setgroups", "EPERM",
       { request = "bootstrap EPERM .*the supplementary groups: ", close = "1" }),
     row("^setresgid", "EPERM", { request = "bootstrap EPERM .*the group ids: ", close = "1" }),
@@ -300,4 +310,4 @@ local GROUPS = {
       { request = "bootstrap EPERM setting the limits failed: openFiles: ", close = "1" }) },
 }
 
-return { scripts = SCRIPTS, groups = GROUPS }
+return { scripts = SCRIPTS, groups = GROUPS, NOTHING_DONE = NOTHING_DONE }

@@ -30,7 +30,10 @@ for what in wanted:
     if kind == "unix":
         s = socket.socket(socket.AF_UNIX)
         s.bind(rest)
-        s.listen()
+        if os.fork() == 0: # a manager is not who serves: the kernel notes who called listen
+            s.listen()
+            os._exit(0)
+        os.wait()
     elif kind == "tcp":
         name, _, port = rest.rpartition(":")
         s = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET)

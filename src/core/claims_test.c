@@ -50,8 +50,10 @@ static void a_recalled_request_never_begins(void)
     open_both();
     artel_claims_queue(master, 3);
     CHECK(artel_claims_recall(master, 3));
+    CHECK_INT(ARTEL_CLAIM_RECALLED, artel_claims_state(master, 3));
     CHECK(!artel_claims_begin(worker, 3));
     artel_claims_queue(master, 3 + ARTEL_CLAIM_SLOTS); /* the slot's next owner */
+    CHECK_INT(0, artel_claims_begun_ms(master, 3 + ARTEL_CLAIM_SLOTS));
     CHECK_INT(ARTEL_CLAIM_NONE, artel_claims_state(worker, 3));
     CHECK(!artel_claims_begin(worker, 3));
     CHECK(artel_claims_begin(worker, 3 + ARTEL_CLAIM_SLOTS));
