@@ -68,7 +68,6 @@ local function abandonReceive(waiter) waiter.queue:remove(waiter) end
 local function receiveNew(channel, state, timeout, level)
   if state.ended then return nil, state.ended end
   local waiter = scheduler.newWaiter(abandonReceive, state.messageWaiters)
-  state.messageWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {
       kind = "timeout", message = ("no message within %g s"):format(timeout),

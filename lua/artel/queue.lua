@@ -49,12 +49,13 @@ end
 --- The oldest item, which stays; nil when there is none.
 function Queue:peek() return self[self.first] or nil end
 
---- Takes an item out wherever it stands.
+--- Takes an item out wherever it stands. Calls nothing, for which memory could be short.
 ---@return boolean found
 function Queue:remove(item)
   for i = self.first, self.last do
     if self[i] == item then
-      table.move(self, i + 1, self.last + 1, i)
+      for j = i, self.last - 1 do self[j] = self[j + 1] end
+      self[self.last] = nil
       self.last = self.last - 1
       return true
     end

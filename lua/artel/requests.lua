@@ -157,7 +157,6 @@ function requests.receive(channel, timeout, level)
   if entry then return entry.value, reply end
   if state.ended then return nil, state.ended end
   local waiter = scheduler.newWaiter(abandonWait, state.requestWaiters)
-  state.requestWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {
       kind = "timeout", message = ("no request within %g s"):format(timeout),

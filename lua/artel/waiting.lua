@@ -84,6 +84,7 @@ end
 
 --- As await(), which calls it.
 local function lookAndWait(channel, state, waiter, timeout, level)
+  if waiter.queue then waiter.queue:push(waiter) end
   dispatch.pump(channel, state)
   local rounds = 0
   while not waiter.done and not waiter.mark and rounds < ROUNDS_MAX
@@ -105,9 +106,10 @@ local function lookAndWait(channel, state, waiter, timeout, level)
   return woken
 end
 
---- Waits until `waiter`, which the caller has put where pump() finds it, is done. If that
---- does not come to pass (a time-out, an interrupt, a cancelled task, no memory),
---- `waiter.abandon` takes it away again, so that nothing is delivered to nobody.
+--- Waits until `waiter` is done, which pump() finds in `waiter.queue` or where the caller has
+--- put it. If that does not come to pass (a time-out, an interrupt, a cancelled task, no
+--- memory), `waiter.abandon` takes it away again, so that nothing is delivered to nobody: into
+--- its queue it goes only behind the pcall, for which memory may be short.
 ---@param level integer as for error(), seen from the caller of await()
 ---@return boolean woken false at the time-out
 function waiting.await(channel, state, waiter, timeout, level)
@@ -141,7 +143,6 @@ function waiting.drain(channel, state, mark, timeout, level)
   if core.pending(channel) <= mark then return true end
   local waiter = scheduler.newWaiter(abandonDrain, state.writeWaiters)
   waiter.mark = mark
-  state.writeWaiters:push(waiter)
   if not waiting.await(channel, state, waiter, timeout, level + 1) then
     return nil, core.newError {
       kind = "timeout",

@@ -209,8 +209,10 @@ static bool is_decoding(lua_State *L, struct artel_channel_box *box)
             }
         }
     }
-    if (L != box->decoding) {
-        return true; /* a coroutine of the finaliser's; its callers cannot be seen */
+    /* A coroutine of the finaliser's, whose callers cannot be seen: while one is at work
+     * Lua collects nothing more. */
+    if (L != box->decoding && lua_gc(L, LUA_GCISRUNNING) != 1) {
+        return true;
     }
     box->decoding = NULL;
     return false;

@@ -17,6 +17,23 @@ for _, encoding in ipairs { "msgpack", "json" } do
   end }
 end
 
+-- What has begun to take it in is gone then, on a stack that had to grow for every call; others
+-- have to go on.
+scenario { name = "a message that a coroutine takes in", run = function()
+  local left, right = assert(require "artel".channelPair())
+  assert(left:sendMessage { { "a" }, "message" })
+  local run = { values = places(1), problems = places(1) }
+  local function receive() note(run, 1, right.receiveMessage, right, 0) end
+  local failed = without(coroutine.wrap(receive))
+  checkLacks(run.problems)
+  local message, err = run.values[1], nil
+  if not message then message, err = right:receiveMessage(support.TIMEOUT) end
+  if message == nil then checkLack(err) else assert(message[2] == "message") end
+  left:close()
+  right:close()
+  return failed
+end }
+
 -- What no socket has to be read for meanwhile.
 local SHORT = 9
 
