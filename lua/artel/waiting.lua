@@ -160,11 +160,13 @@ function waiting.mayWaitToSend()
 end
 
 --- As drain() for what a call has queued. Whoever is told that it was not sent may count on it:
---- the other end does not get it after all.
+--- the other end does not get it after all. A peer that only sends no more still gets it all.
 local function drainQueued(channel, state, mark, level)
   local drained, err = waiting.drain(channel, state, mark, nil, level + 1)
-  if not drained and core.isOpen(channel) then core.endOutput(channel) end
-  return drained, err
+  if drained or not core.isOpen(channel) then return drained, err end
+  if state.lingers and core.flush(channel) ~= nil then return true, core.pending(channel) end
+  core.endOutput(channel)
+  return nil, err
 end
 
 --- What a call does that has queued something: sends it, or leaves it to the loop, or waits.

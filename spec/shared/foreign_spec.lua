@@ -135,6 +135,23 @@ describe("a shared worker and a client in another language", function()
     end)
   end
 
+  -- Its own end had once cut off what a coroutine was still sending, told as sent or not.
+  it("also when a coroutine answers a client that has said all it wants to say", function()
+    local factory, address = support.start([[{ onMessage = function(_, _, channel)
+      require "artel".async(function()
+        for _, len in ipairs { 60000, 8000000 } do channel:sendMessage(("x"):rep(len)) end
+      end)
+    end }]], { channelFactory = "json" })
+    local client = support.bareClient(address)
+    client:send "1\n"
+    client.shutdown()
+    local lengths = {}
+    for text in client:awaitEnd():gmatch "[^\n]+" do lengths[#lengths + 1] = #text end
+    assert.same({ 60002, 8000002 }, lengths)
+    client.close()
+    support.stop(factory, address)
+  end)
+
   it("also when the client is a pipe into socat", function()
     if not os.execute "command -v socat >/dev/null" then
       pending "socat is not installed"
