@@ -164,9 +164,12 @@ end
 local function drainQueued(channel, state, mark, level)
   local drained, err = waiting.drain(channel, state, mark, nil, level + 1)
   if drained or not core.isOpen(channel) then return drained, err end
-  if state.lingers and core.flush(channel) ~= nil then return true, core.pending(channel) end
-  core.endOutput(channel)
-  return nil, err
+  if not state.lingers or core.flush(channel) == nil then
+    core.endOutput(channel)
+    return nil, err
+  end
+  local pending = core.pending(channel)
+  return true, pending > waiting.HIGH_WATER and pending or nil
 end
 
 --- What a call does that has queued something: sends it, or leaves it to the loop, or waits.
