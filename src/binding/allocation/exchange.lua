@@ -33,21 +33,28 @@ function exchange.checkArrived(sent, came, mayEnd)
   assert(came[at + 1] == nil, "a message arrived that was not sent")
 end
 
---- Sends all messages, and receives at the other end behind each. What happens to either end is
---- noted in `run`.
+--- Sends the `i`th message, and notes in `run` what comes of it.
+function exchange.send(run, i)
+  local ok, sent, err = pcall(run.left.sendMessage, run.left, MESSAGES[i])
+  if ok and sent then run.sent[i] = true else run.problems[i] = err or sent end
+end
+
+--- Receives behind it, likewise.
+function exchange.receive(run, i, timeout)
+  local ok, message, err = pcall(run.right.receiveMessage, run.right, timeout)
+  if ok and message ~= nil then
+    run.count = run.count + 1
+    run.came[run.count] = message
+  else
+    run.problems[#MESSAGES + i] = err or message
+  end
+end
+
+--- Sends all messages, and receives at the other end behind each.
 function exchange.run(run)
-  local left, right = run.left, run.right
   for i = 1, run.most or #MESSAGES do
-    local ok, sent, err = pcall(left.sendMessage, left, MESSAGES[i])
-    if ok and sent then run.sent[i] = true else run.problems[i] = err or sent end
-    local message
-    ok, message, err = pcall(right.receiveMessage, right, 0)
-    if ok and message ~= nil then
-      run.count = run.count + 1
-      run.came[run.count] = message
-    else
-      run.problems[#MESSAGES + i] = err or message
-    end
+    exchange.send(run, i)
+    exchange.receive(run, i, 0)
   end
 end
 

@@ -88,20 +88,9 @@ local ECHO = [[{ run = function(_, channel)
 end }]]
 
 local function echo(run)
-  local worker = run.worker
   for i = 1, #MESSAGES do
-    local ok, sent, err = pcall(worker.sendMessage, worker, MESSAGES[i])
-    if ok and sent then run.sent[i] = true else run.problems[i] = err or sent end
-    if run.sent[i] then
-      local message
-      ok, message, err = pcall(worker.receiveMessage, worker, TIMEOUT)
-      if ok and message ~= nil then
-        run.count = run.count + 1
-        run.came[run.count] = message
-      else
-        run.problems[#MESSAGES + i] = err or message
-      end
-    end
+    exchange.send(run, i)
+    if run.sent[i] then exchange.receive(run, i, TIMEOUT) end
   end
 end
 
@@ -116,7 +105,6 @@ for _, options in ipairs {
     local artel = require "artel"
     worker = worker or assert(artel.WorkerFactory.new(options):createWorkerWithExpression(ECHO))
     local run = exchange.newRun(worker, worker)
-    run.worker = worker
     local failed, ok, err = without(echo, run)
     if not ok then checkLack(err) end
     -- A worker that is told nothing more sends back what it has got, and ends.
