@@ -49,13 +49,20 @@ function pools.ask(workers, ...)
   assert(workers:waitUntilReady(helper.TIMEOUT))
   local slots = workers:engine().slots
   for i = 2, #slots do slots[i].depth = 0 end
-  local engine, first = workers:engine(), slots[1]
-  first.depth = select("#", ...)
+  local engine, first, count = workers:engine(), slots[1], select("#", ...)
+  first.depth = count
+  local answered = first.answered
+  function first.answered(...) -- what is answered while others are still asked teaches nothing
+    local run = answered(...)
+    first.depth = count
+    return run
+  end
   first.freeEntry = {} -- however long it takes to ask, nothing is taken back meanwhile
   local tasks = {}
   for i, value in ipairs { ... } do
     tasks[i] = artel.async(function() return workers:request(value) end)
   end
+  first.answered = nil
   assert(pools.status(workers).queued == 0)
   for i = 2, #slots do slots[i].depth = 1 end
   first.freeEntry = nil
