@@ -377,6 +377,9 @@ static void find_host(void)
 /* With an argument only the scenario of that name is run. */
 int main(int count, char **arguments)
 {
+    char folder[] = "/tmp/artel-allocation-XXXXXX";
+    CHECK(mkdtemp(folder) != NULL);
+    CHECK_INT(0, setenv("TMPDIR", folder, 1));
     plan.deed = "before the first";
     on_signal(SIGALRM, interrupt);
     on_signal(SIGABRT, say_where);
@@ -398,5 +401,6 @@ int main(int count, char **arguments)
             fflush(stdout);
         }
     }
+    CHECK_INT(0, rmdir(folder)); /* nothing temporary is left */
     return 0;
 }

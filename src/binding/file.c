@@ -184,13 +184,27 @@ static int make_private_directory(lua_State *L)
     return 1;
 }
 
+static int push_text(lua_State *L)
+{
+    lua_pushstring(L, lua_touserdata(L, 1));
+    return 1;
+}
+
 static int temporary_directory(lua_State *L)
 {
     struct block *block = new_block(L);
     char fault[ARTEL_FILE_FAULT_LEN];
     int status = artel_file_make_temporary_folder(&block->bytes, fault, sizeof fault);
-    return status < 0 ? push_fault(L, status, fault)
-                      : push_block(L, block, strlen(block->bytes));
+    if (status < 0) {
+        return push_fault(L, status, fault);
+    }
+    lua_pushcfunction(L, push_text);
+    lua_pushlightuserdata(L, block->bytes);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        artel_file_remove(block->bytes); /* whose name nobody would ever know */
+        return lua_error(L);
+    }
+    return 1;
 }
 
 static int remove_path(lua_State *L)
