@@ -30,6 +30,10 @@ local function serveBothEnds(state)
   if partner and core.isOpen(partner) then
     core.flush(partner)
     while core.fill(partner) == "more" do end
+    -- The loop never finds what is taken in here, but coroutines may wait for it there.
+    local partnerState = core.state(partner)
+    dispatch.pump(partner, partnerState)
+    waiting.announce(partner, partnerState)
   end
 end
 
@@ -53,9 +57,7 @@ end
 
 function modes.suspend(channel, _, waiter, timeout)
   waiting.update(channel)
-  local woken = scheduler.suspend(waiter, timeout)
-  if core.isOpen(channel) then waiting.update(channel) end
-  return woken
+  return scheduler.suspend(waiter, timeout)
 end
 
 local REFUSALS = {
@@ -82,6 +84,12 @@ function waiting.check(level)
   return mode
 end
 
+--- Leaves the channel to those who still wait: what the loop watches for has changed.
+local function settle(channel, state)
+  if state.watch and core.isOpen(channel) then waiting.update(channel) end
+  waiting.announce(channel, state)
+end
+
 --- As await(), which calls it.
 local function lookAndWait(channel, state, waiter, timeout, level)
   if waiter.queue then waiter.queue:push(waiter) end
@@ -102,7 +110,7 @@ local function lookAndWait(channel, state, waiter, timeout, level)
   local mode = core.waitMode()
   if REFUSALS[mode] then error(REFUSALS[mode], level + 1) end
   local woken = modes[mode](channel, state, waiter, timeout)
-  waiting.announce(channel, state)
+  settle(channel, state)
   return woken
 end
 
@@ -119,7 +127,7 @@ function waiting.await(channel, state, waiter, timeout, level)
   if isLack(woken) and waiter.done and not waiter.timedOut then return true end
   waiter:abandon()
   if ok then return false end
-  waiting.announce(channel, state)
+  settle(channel, state)
   error(woken, 0)
 end
 

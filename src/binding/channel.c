@@ -295,7 +295,8 @@ static int channel_get_stream(lua_State *L)
     struct artel_channel *channel = artel_check_usable_box(L, 1)->channel;
     short events = 0;
     artel_channel_watch(channel, ARTEL_WATCHER_STREAM, true);
-    artel_channel_arm(channel, true, false, &events);
+    /* Only said anew: a coroutine may wait for room. */
+    artel_channel_arm(channel, true, artel_channel_loop_awaits_room(channel), &events);
     lua_pushinteger(L, artel_channel_fd(channel));
     return 1;
 }

@@ -87,10 +87,12 @@ static int lend_string(lua_State *L, struct artel_channel_box *box, int index)
                                                  artel_error_text(status));
 }
 
-/* Whether nobody else could run while a call waits here. It may run Lua: finalisers. */
+/* Whether nobody else could run while a call waits here, nor waits for what it would take
+ * in. It may run Lua: finalisers. */
 static bool may_block_in_c(lua_State *L, const struct artel_channel_box *box)
 {
-    return !box->waits_in_lua && artel_wait_mode(L) == ARTEL_WAIT_BLOCK;
+    return !box->waits_in_lua && !artel_channel_loop_waits(box->channel) &&
+           artel_wait_mode(L) == ARTEL_WAIT_BLOCK;
 }
 
 /*
@@ -221,7 +223,8 @@ static int take_message(lua_State *L, struct artel_channel_box *box, int *found)
             return artel_box_take(L, 1, &frame);
         }
         if (*found != 0 || !lua_isnil(L, 2) || box->waits_in_lua ||
-            artel_channel_pending_len(box->channel) > 0) {
+            artel_channel_pending_len(box->channel) > 0 ||
+            artel_channel_loop_waits(box->channel)) {
             break;
         }
         may_block = may_block || artel_wait_mode(L) == ARTEL_WAIT_BLOCK;

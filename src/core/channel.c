@@ -405,3 +405,14 @@ void artel_channel_await_room(struct artel_channel *channel, bool awaits)
 {
     channel->transport->loop_awaits_room = awaits;
 }
+
+bool artel_channel_loop_awaits_room(const struct artel_channel *channel)
+{
+    return channel->transport->loop_awaits_room;
+}
+
+bool artel_channel_loop_waits(const struct artel_channel *channel)
+{
+    const struct artel_transport *transport = channel->transport;
+    return (transport->watchers & ARTEL_WATCHER_LOOP) != 0 || transport->loop_awaits_room;
+}

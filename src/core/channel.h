@@ -197,5 +197,10 @@ void artel_channel_watch(struct artel_channel *channel, unsigned watcher, bool w
 /* From now on the loop sleeps on the descriptor until there is room, though others may
  * send meanwhile; or does so no more. */
 void artel_channel_await_room(struct artel_channel *channel, bool awaits);
+bool artel_channel_loop_awaits_room(const struct artel_channel *channel);
+
+/* Whether the loop sleeps on the descriptor, for input or for room. Who takes either from
+ * it must see to those who sleep there. */
+bool artel_channel_loop_waits(const struct artel_channel *channel);
 
 #endif

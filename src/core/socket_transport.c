@@ -149,9 +149,7 @@ int artel_socket_transport_new(struct artel_transport **transport, int fd)
         free(self);
         return status;
     }
-    self->ops = &SOCKET_OPS;
-    self->fd = fd;
-    self->watchers = 0;
+    *self = (struct artel_transport){.ops = &SOCKET_OPS, .fd = fd};
     *transport = self;
     return 0;
 }
