@@ -16,11 +16,28 @@ static const char CLASSES = 0;
 
 /* ---- the box ---- */
 
+static int refuse_while_decoding(lua_State *L)
+{
+    return luaL_error(
+        L, "attempt to use a channel in a finaliser while it takes in a message");
+}
+
+/* Whether the collector calls, and not somebody who got the function by getmetatable().
+ */
+static bool is_collected(lua_State *L)
+{
+    lua_Debug self;
+    return lua_getstack(L, 0, &self) && lua_getinfo(L, "n", &self) && self.name != NULL &&
+           strcmp(self.name, "__gc") == 0 && strcmp(self.namewhat, "metamethod") == 0;
+}
+
 static int channel_gc(lua_State *L)
 {
-    /* Anybody can reach it by getmetatable(). */
     struct artel_channel_box *box = artel_to_box(L, 1);
     luaL_argexpected(L, box != NULL, 1, "artel channel");
+    if (box->decoding != NULL && !is_collected(L)) {
+        return refuse_while_decoding(L);
+    }
     artel_box_close(box);
     return 0;
 }
@@ -225,8 +242,7 @@ struct artel_channel_box *artel_check_open_box(lua_State *L, int index)
         luaL_error(L, "%s", artel_box_fault(box));
     }
     if (box->decoding != NULL && is_decoding(L, box)) {
-        luaL_error(L,
-                   "attempt to use a channel in a finaliser while it takes in a message");
+        refuse_while_decoding(L);
     }
     return box;
 }
