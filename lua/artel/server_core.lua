@@ -32,6 +32,9 @@ local UNDELIVERED_MAX = 256 << 20
 local GREETING_PAUSE = 0.1
 -- How long a connection rests before it gives its buffers back, seconds.
 local TRIM_INTERVAL = 1
+-- After so many bytes at once the heap gives back what is free in it: buffers of many connections
+-- lie there between others, and malloc by itself gives back none but the last ones.
+local HEAP_TRIM_MIN = 1 << 20
 
 --- A timer of our own affairs: it alone does not keep the loop alive.
 local function after(timer, seconds, callback)
@@ -160,10 +163,12 @@ function Server:touch(connection)
   self.trims = true
   after(self.trimTimer, TRIM_INTERVAL, function()
     self.trims = nil
+    local freed = 0
     for each in pairs(self.used) do
-      if core.isOpen(each.channel) then core.sockets.trim(each.channel) end
+      if core.isOpen(each.channel) then freed = freed + core.sockets.trim(each.channel) end
     end
     self.used = {}
+    if freed >= HEAP_TRIM_MIN then core.sockets.trimHeap() end
   end)
 end
 

@@ -112,8 +112,12 @@ function sockets.isStarted(channel) end
 --- What the peer still sends is not looked at any more.
 function sockets.discardInput(channel) end
 
---- Gives the memory of empty buffers back.
+--- Gives the memory of empty buffers back to the heap.
+---@return integer bytes
 function sockets.trim(channel) end
+
+--- Gives what is free in the heap back to the system.
+function sockets.trimHeap() end
 
 --- For what a peer that speaks another encoding is told.
 ---@param bytes string

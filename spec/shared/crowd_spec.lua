@@ -296,7 +296,7 @@ describe("a master of a crowd", function()
       local trim = sockets.trim
       function sockets.trim(channel)
         if channel == observed then trims = trims + 1 end
-        trim(channel)
+        return trim(channel)
       end
       return {
         onMessage = function(self, message, channel)

@@ -11,6 +11,9 @@
 #include "error.h"
 
 #include <lauxlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* Lua does not seed the hashes of integers: a peer could choose a hundred thousand keys
  * that all collide, and inserting them would take many seconds. */
@@ -70,12 +73,22 @@ static int is_started(lua_State *L)
     return 1;
 }
 
-/* trim(channel): gives the memory of empty buffers back */
+/* trim(channel) → bytes: gives the memory of empty buffers back to the heap */
 static int trim(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
-    artel_channel_trim(box->channel);
+    lua_pushinteger(L, (lua_Integer)artel_channel_trim(box->channel));
     box->used = false;
+    return 1;
+}
+
+/* trimHeap(): gives what is free in the heap back to the system */
+static int trim_heap(lua_State *L)
+{
+    (void)L;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
     return 0;
 }
 
@@ -148,6 +161,7 @@ void artel_socket_channel_register(lua_State *L)
                                          {"openServer", open_server},
                                          {"isStarted", is_started},
                                          {"trim", trim},
+                                         {"trimHeap", trim_heap},
                                          {"putBytes", put_bytes},
                                          {"messagesSent", messages_sent},
                                          {"peerCredentials", peer_credentials},

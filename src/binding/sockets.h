@@ -45,7 +45,8 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  *     owns the descriptor then
  *   peerCredentials(channel) → pid, uid: of a unix socket; else nil
  *   userId(name) → uid or nil
- *   isStarted(channel) → boolean: the greetings are done; trim(channel);
+ *   isStarted(channel) → boolean: the greetings are done; trim(channel) → bytes;
+ *   trimHeap();
  *   putBytes(channel, bytes); messagesSent(channel) → count; unsent(channel) → bytes;
  *   discardInput(channel)
  *   secretEquals(left, right) → boolean

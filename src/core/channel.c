@@ -84,14 +84,16 @@ void artel_channel_free(struct artel_channel *channel)
     free(channel);
 }
 
-void artel_channel_trim(struct artel_channel *channel)
+size_t artel_channel_trim(struct artel_channel *channel)
 {
+    size_t before = channel->out.capacity + channel->in.capacity;
     channel->out.end = channel->out.start + channel->queued_len;
     artel_buffer_trim(&channel->out, 0);
     /* Also of a frame that has only begun: who sends a byte behind a long one must not
      * have us keep what that took. */
     artel_buffer_trim(&channel->in, 0);
     channel->read_len = READ_LEN_MIN;
+    return before - (channel->out.capacity + channel->in.capacity);
 }
 
 void artel_channel_set_encoding(struct artel_channel *channel,

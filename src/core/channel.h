@@ -168,8 +168,8 @@ void artel_channel_shutdown_write(struct artel_channel *channel);
 void artel_channel_end_output(struct artel_channel *channel, int status);
 
 /* Gives the memory of queues back that hold nothing, or little: for one of many channels
- * that rest. What artel_channel_next() gave is void. */
-void artel_channel_trim(struct artel_channel *channel);
+ * that rest. What artel_channel_next() gave is void. Answers how much that was, bytes. */
+size_t artel_channel_trim(struct artel_channel *channel);
 
 /* ---- waiting ---- */
 
