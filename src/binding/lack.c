@@ -10,7 +10,14 @@ static const char LACK[] = "not enough memory";
 
 bool artel_is_lack(lua_State *L)
 {
-    return lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), LACK) == 0;
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        return false;
+    }
+    size_t len = 0;
+    const char *text = lua_tolstring(L, -1, &len);
+    size_t lack_len =
+        sizeof LACK - 1; /* require() writes before it what it could not load */
+    return len >= lack_len && strcmp(text + len - lack_len, LACK) == 0;
 }
 
 void artel_check_stack(lua_State *L, int count)
