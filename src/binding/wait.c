@@ -93,17 +93,21 @@ int64_t artel_check_deadline(lua_State *L, int index)
     return artel_clock_deadline_ms((int64_t)ceil(seconds * 1000));
 }
 
-/* As poll(2), which is asked again until the deadline when the kernel has no memory for
- * so many descriptors: that must not pass for a time-out. */
+/* As poll(2), which is asked again until the deadline when that is later than it can
+ * wait, or when the kernel has no memory for so many descriptors: neither must pass for a
+ * time-out. */
 static int poll_until(struct pollfd *wanted, nfds_t count, int64_t deadline_ms)
 {
-    int ready;
-    while ((ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms))) < 0 &&
-           (errno == ENOMEM || errno == EAGAIN) &&
-           artel_clock_poll_timeout(deadline_ms) != 0) {
-        (void)poll(NULL, 0, 1);
+    for (;;) {
+        int ready = poll(wanted, count, artel_clock_poll_timeout(deadline_ms));
+        bool lacks = ready < 0 && (errno == ENOMEM || errno == EAGAIN);
+        if ((ready != 0 && !lacks) || artel_clock_poll_timeout(deadline_ms) == 0) {
+            return ready;
+        }
+        if (lacks) {
+            (void)poll(NULL, 0, 1);
+        }
     }
-    return ready;
 }
 
 /* What a wait for one channel looks at, at most: the channel, its process, and what that

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <lualib.h>
 #include <poll.h>
 #include <signal.h>
@@ -229,6 +230,30 @@ static void a_hook_may_close_what_is_waited_for(void)
     stop();
 }
 
+/* So often a wait for as long as poll can wait has ended early. */
+static int long_polls;
+
+int __real_poll(struct pollfd *wanted, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *wanted, nfds_t count, int timeout_ms);
+
+/* Lets three weeks pass at once. */
+int __wrap_poll(struct pollfd *wanted, nfds_t count, int timeout_ms)
+{
+    if (timeout_ms < INT_MAX) {
+        return __real_poll(wanted, count, timeout_ms);
+    }
+    return long_polls++ < 2 ? 0 : 1;
+}
+
+static void a_time_limit_may_be_later_than_poll_can_wait(void)
+{
+    start();
+    ends[0].ready_after = ends[1].ready_after = -1;
+    CHECK(wait_for_both_until(60 * 86400));
+    CHECK_INT(3, long_polls);
+    stop();
+}
+
 int main(void)
 {
     RUN(what_comes_soon_ends_the_wait_without_a_sleep);
@@ -236,5 +261,6 @@ int main(void)
     RUN(nobody_looks_while_every_peer_rests);
     RUN(nobody_looks_where_one_transport_forbids_it);
     RUN(a_hook_may_close_what_is_waited_for);
+    RUN(a_time_limit_may_be_later_than_poll_can_wait);
     return 0;
 }
