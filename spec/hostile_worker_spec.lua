@@ -163,6 +163,32 @@ describe("the master of a hostile worker", function()
     worker:kill "SIGKILL"
   end)
 
+  it("keeps no more of them while it waits to send", function()
+    if helper.isWatched then return end
+    for _, transport in ipairs(helper.TRANSPORTS) do
+      -- It reads only once it is told that nobody reads what it sends.
+      local worker <close> = helper.worker(helper.raw [[
+        local block = ("x"):rep(32 << 20)
+        for _ = 1, 20 do
+          if not channel:sendMessage(block) then break end
+        end
+        channel:receiveMessage()
+        while channel:receiveMessage() do end]], { stopTimeout = 0, transport = transport })
+      for _, message in ipairs { ("x"):rep(4 << 20), { ("x"):rep(4 << 20) } } do
+        assert.is_true(worker:sendMessage(message))
+        assert.is_true(core.unread(worker) < 330 << 20)
+      end
+      local count, last = 0, nil
+      repeat
+        local message, err = worker:receiveMessage(TIMEOUT)
+        if message then count = count + 1 else last = err end
+      until last
+      assert.equal("oversize", last.kind)
+      assert.matches("256 MiB of messages came that nobody received", last.message)
+      assert.is_true(count == 8 or count == 9) -- the last one is here or not
+    end
+  end)
+
   -- What a worker has to say to write into the memory that it shares with its master:
   -- both rings' control words, 64 KiB behind the beginning of the file.
   local SCRIBBLE = [[

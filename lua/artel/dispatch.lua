@@ -134,6 +134,7 @@ end
 local END_TEXTS = {
   closed = "the peer has closed the channel",
   oversize = "the peer sent a frame longer than the limit (see setMaxMessageSize)",
+  overloaded = "more than 256 MiB of messages came that nobody received",
 }
 
 -- So many bytes of messages are kept while somebody waits for what is behind them.
@@ -145,7 +146,9 @@ local function endOf(kind, detail, errno)
     return core.newError { kind = "oversize", errno = errno,
       message = "there is no memory for what the peer sends" }
   end
-  return core.newError { kind = kind, message = END_TEXTS[kind] or detail, errno = errno }
+  local message = END_TEXTS[kind] or detail
+  if kind == "overloaded" then kind = "oversize" end -- the other one is for what we send
+  return core.newError { kind = kind, message = message, errno = errno }
 end
 
 --- Decodes a message that nobody wants yet, since something is wanted that is behind it.

@@ -22,7 +22,7 @@ static void look(struct artel_channel_box *box)
 }
 
 /* peek(channel) → kind, id | nil when no whole frame is here | false, code, text, errno
- * at the end, where code is "closed", "protocol" or "oversize" */
+ * at the end, where code is "closed", "protocol", "oversize" or "overloaded" */
 static int peek(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
@@ -39,9 +39,10 @@ static int peek(lua_State *L)
         return 1;
     }
     lua_pushboolean(L, false);
-    lua_pushstring(L, found == ARTEL_E_PROTOCOL   ? "protocol"
-                      : found == ARTEL_E_OVERSIZE ? "oversize"
-                                                  : "closed");
+    lua_pushstring(L, found == ARTEL_E_PROTOCOL     ? "protocol"
+                      : found == ARTEL_E_OVERSIZE   ? "oversize"
+                      : found == ARTEL_E_OVERLOADED ? "overloaded"
+                                                    : "closed");
     lua_pushstring(L, found == ARTEL_E_PROTOCOL ? artel_channel_fault(box->channel)
                                                 : artel_error_text(found));
     lua_pushstring(L, artel_errno_name(-found)); /* nil for codes of our own */

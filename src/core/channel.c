@@ -144,6 +144,15 @@ static void describe_fault(struct artel_channel *channel, const char *complaint)
     snprintf(out + at, room - at, "\"");
 }
 
+/* Whether too much is here behind a frame that nobody consumes. */
+static bool is_flooded(struct artel_channel *channel)
+{
+    size_t len = artel_buffer_len(&channel->in);
+    struct artel_frame oldest;
+    return len > ARTEL_UNREAD_LEN_MAX && artel_channel_next(channel, &oldest) == 1 &&
+           len - oldest.total_len > ARTEL_UNREAD_LEN_MAX;
+}
+
 ssize_t artel_channel_fill(struct artel_channel *channel, bool block)
 {
     if (channel->in_end != 0) {
@@ -158,7 +167,8 @@ ssize_t artel_channel_fill(struct artel_channel *channel, bool block)
     if (wanted > READ_LEN_MAX) {
         wanted = READ_LEN_MAX;
     }
-    int status = artel_buffer_reserve(&channel->in, wanted);
+    int status = is_flooded(channel) ? ARTEL_E_OVERLOADED
+                                     : artel_buffer_reserve(&channel->in, wanted);
     if (status < 0) {
         /* The peer must not wait for us to take what nobody will. One that does so
          * already wakes up only when there is room. */

@@ -30,6 +30,9 @@ struct artel_channel_options {
 
 struct artel_channel; /* opaque */
 
+/* So much is taken in behind a frame that nobody consumes, bytes. */
+#define ARTEL_UNREAD_LEN_MAX ((size_t)256 * 1024 * 1024)
+
 /*
  * Takes the transport over, also on failure. The greeting, if this end speaks first, is
  * queued. 0 or -ENOMEM.
@@ -56,7 +59,9 @@ void artel_channel_set_accepts(struct artel_channel *channel, uint32_t accepts);
 /*
  * Reads once from the transport into the input queue.
  * > 0 bytes taken in, 0 nothing now, ARTEL_E_EOF (also when it was met before), -EINTR,
- * or another negated errno, which is remembered as the end of the stream.
+ * or another negated errno, which is remembered as the end of the stream; so is
+ * ARTEL_E_OVERLOADED, when more than ARTEL_UNREAD_LEN_MAX is here behind the oldest
+ * frame.
  */
 ssize_t artel_channel_fill(struct artel_channel *channel, bool block);
 
