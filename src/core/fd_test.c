@@ -149,6 +149,9 @@ static void room_for_descriptors_is_looked_for_and_given_back(void)
 
 int main(void)
 {
+    for (int fd = STDERR_FILENO + 1; fd < 256; fd++) {
+        close(fd); /* whoever has started us may have left it open */
+    }
     RUN(a_pair_is_connected_and_close_on_exec);
     RUN(a_pair_that_cannot_be_made_leaves_ends_alone);
     RUN(a_pair_is_never_on_a_standard_stream);
