@@ -122,6 +122,20 @@ describe("what waits in a pool is bounded", function()
   end)
 end)
 
+describe("a request for which the channel of a worker has no room", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("waits in the pool until it has", function()
+    local workers <close> = pools.new("return #request", 1, nil, { maxQueuedBytes = 4096 })
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    workers:engine().slots[1].depth = 20 -- far more than the channel takes at once
+    local items = {}
+    for n = 1, 100 do items[n] = ("x"):rep(3000) end
+    local results = assert(workers:map(items))
+    for n = 1, 100 do assert.equal(3000, results[n]) end
+  end)
+end)
+
 describe("cancelling a request", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 

@@ -157,6 +157,10 @@ end
 local function give(engine, slot, job)
   engine.touched[slot] = true
   local sent, err = slot:send(job)
+  if not sent and err.kind == "overloaded" and slot.inFlight > 0 then
+    slot.depth = slot.inFlight -- its channel has no room before the next answer, which sets it anew
+    return
+  end
   engine.queue:pop()
   leaveQueue(engine, job)
   if not sent then return finish(engine, job, nil, err) end
