@@ -238,6 +238,37 @@ describe("time of a request", function()
     assert.same({ 1, 1 }, { status(workers).done, status(workers).failed })
   end)
 
+  it("has that limit again when it is to be tried again", function()
+    local folder <close> = helper.folder()
+    local mark, gate, next = folder.path .. "/mark", folder.path .. "/gate", folder.path .. "/next"
+    -- The first worker begins the request and dies; no other one comes up before the end.
+    local workers <close> = artel.WorkerFactory.new { outputPath = "/dev/null",
+      stage1Parts = { pools.HELPERS .. ([[
+        local mark, gate, next = %q, %q, %q
+        if exists(mark) then computeUntil(next) end
+        function dies() io.open(mark, "w"):close() computeUntil(gate) os.exit(4) end
+      ]]):format(mark, gate, next) } }
+      :createWorkerPoolWithExpression("{ onRequest = function(_, r) if r == 'x' then dies() end "
+        .. "return r end }", 1, { queueTimeout = TIMEOUT, retries = 1 })
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local engine = workers:engine()
+    local task = artel.async(function() return workers:request "x" end)
+    helper.eventually(function() return uv.fs_stat(mark) end)
+    engine.deadlines[1].at = 0
+    status(workers)
+    assert.is_nil(engine.deadlines:left()) -- the time to wait in is over, and it had begun by then
+    engine.options.queueTimeout = 0.05 -- from here on: for when it waits again
+    helper.write(gate, "")
+    helper.runLoopUntil(function() return engine.queued == 1 end)
+    assert.is_not_nil(engine.deadlines:left())
+    local _, err = outcome(task)
+    assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+    helper.write(next, "")
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    engine.options.queueTimeout = nil
+    assert.equal("next", workers:request "next")
+  end)
+
   --- A pool of one worker, which has begun a request that takes until there is the file `gate`, and
   --- is sent a second one nevertheless.
   local function busyPool(gate)

@@ -128,7 +128,7 @@ local function oldestQueued(engine)
   return job
 end
 
-local checkRunning
+local checkRunning, queueTimedOut
 
 --- Puts a job that was taken back from a worker to the front of the queue.
 local function requeue(job) enqueue(job.engine, job, true) end
@@ -235,6 +235,15 @@ end
 
 -- ---- answers, time-outs, cancelling ----
 
+--- Limits how long a request that comes back to the queue may wait there. One that has not begun
+--- goes on waiting, unless its time was over just when its worker was found dead.
+local function limitWait(engine, job, begun)
+  local seconds, entry = engine.options.queueTimeout, job.queueEntry
+  if not entry or not seconds or not begun and entry.callback then return end
+  engine.deadlines:cancel(entry)
+  job.queueEntry = engine.deadlines:add(seconds, queueTimedOut, engine, job)
+end
+
 --- A request whose worker has died.
 local function lost(engine, job, err)
   local state = core.claimState(job.slot.worker, job.id)
@@ -248,6 +257,7 @@ local function lost(engine, job, err)
     end
     failure = errorWith(err, more)
   end
+  if not failure and not job.givenUp then limitWait(engine, job, begun) end
   engine.queue:reserveFront() -- the last that could raise: it is tried again then
   job.slot:forget(job)
   job.attempts = attempts
@@ -325,7 +335,7 @@ function Engine:cancel(job, err)
 end
 
 --- A job has waited too long: here, or at a worker behind others.
-local function queueTimedOut(engine, job)
+function queueTimedOut(engine, job)
   if job.isQueued then
     withdraw(engine, job)
   elseif job.ended or not job.slot or not job.slot:recall(job) then
