@@ -2,6 +2,7 @@
 -- A pool on luv's loop while nobody waits for it: time limits hold, and its workers are
 -- replaced, by the loop alone.
 
+local artel = require "artel"
 local helper = require "spec.helper"
 local pools = require "spec.pools"
 local uv = require "luv"
@@ -75,6 +76,22 @@ describe("a pool on a loop, for which nobody waits,", function()
       bell.left:close()
       bell.right:close()
     end)
+  end)
+
+  it("starts workers again after a while and keeps the loop, for a listener alone", function()
+    local workers <close> = artel.WorkerFactory.new { outputPath = "/dev/null" }
+      :createWorkerPoolWithExpression("error 'unable'", 1)
+    local told = {}
+    workers:registerRead(uv, function(worker)
+      told[#told + 1] = select(2, worker:receiveMessage(0)).kind
+      if #told == 4 then workers:unregisterRead(uv) end -- at once, then after a time that grows
+    end)
+    local watchdog = uv.new_timer()
+    watchdog:start(TIMEOUT * 1000, 0, uv.stop)
+    uv.unref(watchdog)
+    assert.is_false(uv.run()) -- and without a listener it ends
+    watchdog:close()
+    assert.same({ "bootstrap", "bootstrap", "bootstrap", "bootstrap" }, told)
   end)
 
   it("lets the loop end once it has replaced that worker", function()

@@ -109,6 +109,7 @@ function WorkerPool:registerRead(loop, listener, once)
   for _, slot in ipairs(engine.slots) do
     if slot:isAlive() then listen(slot.worker) end
   end
+  poolWait.listenersChanged(engine)
 end
 
 --- Ends what registerRead began.
@@ -120,6 +121,7 @@ function WorkerPool:unregisterRead(loop)
   for _, slot in ipairs(engine.slots) do
     if slot.worker and core.isOpen(slot.worker) then slot.worker:unregisterRead(loop) end
   end
+  poolWait.listenersChanged(engine)
 end
 
 --- Waits until every worker is ready.

@@ -54,9 +54,9 @@ end
 
 local arm
 
---- The loop's timer. Without anybody who waits it holds no dropped pool, nor the loop.
+--- The loop's timer. Without anybody who waits or listens it holds no dropped pool, nor the loop.
 local function newTimer(engine, due)
-  local isBackground = next(engine.waiters) == nil
+  local isBackground = next(engine.waiters) == nil and not engine.staff.listen
   local holder = setmetatable({ engine = engine }, isBackground and { __mode = "v" } or nil)
   return scheduler.loop().after(due, function()
     local owner = holder.engine
@@ -80,6 +80,12 @@ end
 local function useLoop(engine)
   engine.usesLoop = true
   for _, worker in ipairs(openWorkers(engine)) do waiting.update(worker) end
+end
+
+--- registerRead() has begun or ended: for a listener the loop looks after the pool.
+function poolWait.listenersChanged(engine)
+  if engine.staff.listen then useLoop(engine) end
+  arm(engine)
 end
 
 --- One turn now, for calls that do not wait.
