@@ -432,6 +432,29 @@ function dispatch.pump(channel, state)
   until not (state.awaitsRoom and core.isOpen(channel)) or core.isBackedUp(channel)
 end
 
+--- Sets aside the messages that are here, though nobody waits for what is behind them: the channel
+--- is about to be closed. Does no input.
+function dispatch.setAllAside(channel, state)
+  dispatch.pump(channel, state)
+  while core.isOpen(channel) and not state.final and core.peek(channel) == frame.MESSAGE do
+    setAside(channel, state)
+    dispatch.pump(channel, state)
+  end
+end
+
+--- Has what was set aside on one channel received from another one. What was too much for the
+--- first would be too much for the second.
+---@param state artel.ChannelState of the first, from which nobody will receive any more
+---@param heir artel.Channel
+function dispatch.bequeath(state, heir)
+  if state.inbox:isEmpty() or state.asideBytes > ASIDE_MAX then return end
+  local other = dispatch.stateOf(heir)
+  for entry in other.inbox:items() do state.inbox:push(entry) end -- as a rule there is none
+  state.inbox, other.inbox = other.inbox, state.inbox
+  state.asideBytes, other.asideBytes = 0, other.asideBytes + state.asideBytes
+  core.setQueuedInLua(heir, true)
+end
+
 --- Whether receiveMessage(0) would answer something else than a time-out.
 function dispatch.isReadable(channel, state)
   if not core.isOpen(channel) then return false end

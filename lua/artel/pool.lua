@@ -56,7 +56,8 @@ end
 --- Waits for a message of any worker.
 ---@param timeout? number seconds
 ---@return any message nil when there is none
----@return artel.Worker|artel.Error worker who sent it, or why there is none; err.worker has died
+---@return artel.Worker|artel.Error worker who sent it, or has replaced who did; or why there is
+--- none: err.worker has died
 function WorkerPool:receiveMessage(timeout)
   local engine = engineOf(self, 2)
   waiting.checkTimeout(timeout, "receiveMessage", 1, 2)
@@ -64,7 +65,7 @@ function WorkerPool:receiveMessage(timeout)
     local slots = engine.slots
     for i = 1, #slots do
       local slot = slots[(engine.heard + i - 1) % #slots + 1]
-      if slot:isAlive() and dispatch.isReadable(slot.worker, core.state(slot.worker)) then
+      if slot:hasMessage() then
         engine.heard = slot.index
         return slot.worker
       end

@@ -226,6 +226,13 @@ function Slot:backoff()
   return math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ^ (self.failures - 2))
 end
 
+--- Whether a message is here. Of a worker that has ended it is received as long as nobody has
+--- taken the place.
+function Slot:hasMessage()
+  if self:isAlive() then return dispatch.isReadable(self.worker, self.state) end
+  return self.worker ~= nil and isOpen(self.worker) and not self.state.inbox:isEmpty()
+end
+
 --- Whether the channel of the worker can still be used.
 function Slot:isAlive()
   local worker = self.worker

@@ -149,13 +149,17 @@ local function start(staff, slot)
   return worker
 end
 
---- Puts into a slot who was started ahead, or else somebody new.
+--- Puts into a slot who was started ahead, or else somebody new. From there what the last one
+--- has sent is received, which can never be reached otherwise.
 local function fill(staff, slot)
   local successor, err = slot.successor, nil
   local worker = successor and successor.worker
   if not worker then worker, err = start(staff, slot) end
   if not worker then return bury(staff, slot, nil, err, false) end
-  if slot.worker and core.isOpen(slot.worker) then discard(staff, slot.worker) end
+  if slot.worker and core.isOpen(slot.worker) then
+    dispatch.bequeath(slot.state, worker)
+    discard(staff, slot.worker)
+  end
   slot:occupy(worker, successor ~= nil and successor.isReady)
   slot.successor = nil
   if staff.listen then staff.listen(worker) end
@@ -218,6 +222,18 @@ function hasEnded(staff, slot, worker, err)
   end
 end
 
+--- Takes in what the worker of a slot has sent until now. False when it has ended: that is about
+--- to be told, and leads to a replacement too.
+local function takeIn(slot)
+  for _ = 1, waiting.ROUNDS_MAX do
+    if not slot:isAlive() then break end
+    local filled = core.fill(slot.worker)
+    dispatch.setAllAside(slot.worker, slot.state)
+    if filled ~= "more" then break end
+  end
+  return slot:isAlive() and not slot.state.final or not slot.isReady
+end
+
 --- Recycles workers that have served enough: the next one is started ahead, and takes over
 --- when it is ready and nothing is in flight at the old one.
 function Staff:renew()
@@ -234,7 +250,8 @@ function Staff:renew()
       else
         bury(self, slot, nil, err, false)
       end
-    elseif successor and successor.isReady and not slot:isServing() and slot.inFlight == 0 then
+    elseif successor and successor.isReady and not slot:isServing() and slot.inFlight == 0
+        and takeIn(slot) then
       fill(self, slot)
       self.engine:assign()
     end
