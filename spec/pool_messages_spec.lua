@@ -7,15 +7,17 @@ local uv = require "luv"
 
 local TIMEOUT = helper.TIMEOUT
 
--- Sends each request back as a message, and "last" as its last.
-local REPORTS = [[{ onRequest = function(_, request, channel)
-  channel:sendMessage(request)
-  if request == "last" then
-    channel:flush()
-    os.exit(3)
-  end
-  return request
-end }]]
+-- Sends everything back as a message, and "last" as its last.
+local REPORTS = [[{
+  onMessage = function(_, message, channel) channel:sendMessage(message) end,
+  onRequest = function(_, request, channel)
+    channel:sendMessage(request)
+    if request == "last" then
+      channel:flush()
+      os.exit(3)
+    end
+    return request
+  end }]]
 
 local function atOnce(fn) fn() end
 
@@ -68,6 +70,20 @@ helper.overEach(function(over, _, createPool)
       assert.is_false(first:isRunning())
       local _, err = workers:receiveMessage(TIMEOUT)
       assert.same({ "closed", first }, { err.kind, err.worker })
+    end)
+
+    it("are received from a worker that was started while somebody waited for them", function()
+      helper.await(function()
+        local workers <close> = createPool(REPORTS, 1)
+        assert.is_true(workers:waitUntilReady(TIMEOUT))
+        workers:engine().slots[1].backoff = function() return 0.2 end -- not at once
+        workers[1]:kill "KILL"
+        assert.equal("closed", select(2, workers:receiveMessage(TIMEOUT)).kind)
+        local receiver = artel.async(function() return (workers:receiveMessage(TIMEOUT)) end)
+        assert.is_true(workers:waitUntilReady(TIMEOUT))
+        workers[1]:sendMessage "here"
+        assert.equal("here", receiver:await(TIMEOUT))
+      end)
     end)
 
     it("are told of to select and to a listener as if who replaced the worker had sent them",

@@ -24,6 +24,7 @@ local waiting = require "artel.waiting"
 ---@field exits artel.Queue of { index, err }: onWorkerExit is still to be told
 ---@field leaving table<artel.Worker, true> let go, and perhaps not ended yet
 ---@field onChange fun() a worker is ready, or one has gone
+---@field onArrival fun() a worker has got a place
 ---@field listen fun(worker)? makes registerRead hold for a new worker
 ---@field memoryKills integer? how many processes the kernel has killed for want of memory
 local Staff = {}
@@ -163,6 +164,7 @@ local function fill(staff, slot)
   slot:occupy(worker, successor ~= nil and successor.isReady)
   slot.successor = nil
   if staff.listen then staff.listen(worker) end
+  staff.onArrival()
 end
 
 --- Starts the workers of a new pool.

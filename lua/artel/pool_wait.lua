@@ -103,6 +103,12 @@ function poolWait.attach(engine)
   engine.waiters = {}
   function engine.deadlines.onEarlier() arm(engine) end
   function engine.staff.onChange() poolWait.check(engine) end
+  -- Who waits for messages does so for those of a worker that comes meanwhile, too.
+  function engine.staff.onArrival()
+    for waiter in next, engine.waiters do
+      if waiter.observes then scheduler.wake(waiter) end
+    end
+  end
 end
 
 --- The pool is closing.
@@ -131,7 +137,7 @@ local function suspend(engine, isDone, deadline, observes)
   scheduler.run(turn, engine)
   local woken = isDone()
   while not woken do
-    local waiter = { isDone = isDone, engine = engine, abandon = abandon }
+    local waiter = { isDone = isDone, engine = engine, abandon = abandon, observes = observes }
     engine.waiters[waiter] = true
     local observed = observes and openWorkers(engine) or {}
     observe(observed, waiter, true)
