@@ -100,6 +100,27 @@ helper.overEach(function(over, _, createPool)
         helper.runLoopUntil(function() return #heard == 6 end)
         assert.same({ 1, 2, 3, 4, 5, 6 }, heard)
       end)
+
+    it("and the end of who sent them are told of to a listener though a call came first", function()
+      local workers <close> = createPool(REPORTS, 1)
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      local heard = {}
+      workers:registerRead(uv, function(worker)
+        local message, err = worker:receiveMessage(0)
+        heard[#heard + 1] = message or err.exitCode
+      end)
+      for _ = 1, 10 do uv.run "nowait" end -- it is told of nothing yet
+      workers[1]:sendMessage "first"
+      helper.eventually(function() -- which takes it in
+        return workers:getStatus() and workers:engine().slots[1]:hasMessage()
+      end)
+      helper.runLoopUntil(function() return #heard == 1 end)
+      assert.equal("closed", select(2, workers:request "last").kind)
+      helper.runLoopUntil(function() return #heard == 3 end)
+      table.sort(heard, function(a, b) return tostring(a) < tostring(b) end)
+      assert.same({ 3, "first", "last" }, heard)
+      workers:unregisterRead(uv)
+    end)
   end)
 end)
 

@@ -122,6 +122,9 @@ function WorkerPool:unregisterRead(loop)
   for _, slot in ipairs(engine.slots) do
     if slot.worker and core.isOpen(slot.worker) then slot.worker:unregisterRead(loop) end
   end
+  for worker in pairs(engine.staff.leaving) do
+    if core.isOpen(worker) then worker:unregisterRead(loop) end
+  end
   poolWait.listenersChanged(engine)
 end
 

@@ -114,17 +114,24 @@ end
 
 -- ---- starts ----
 
---- Lets go of a worker, which then ends by itself.
+--- Lets go of a worker, which then ends by itself. One that has ended stays open until a listener
+--- knows of it.
 local function discard(staff, worker)
-  dispatch.stateOf(worker).onEnd = nil -- no death
-  channelModule.closeAtOnce(worker)
+  local state = dispatch.stateOf(worker)
+  state.onEnd = nil -- no death
   staff.leaving[worker] = true
+  if state.ended and state.listener then
+    waiting.kick(worker, state)
+  else
+    channelModule.closeAtOnce(worker)
+  end
 end
 
 --- Reaps those that were let go and have ended.
 function Staff:reapLeaving()
   for worker in pairs(self.leaving) do
-    if core.processState(worker) ~= "running" then
+    if core.processState(worker) ~= "running" and not dispatch.stateOf(worker).listener then
+      if core.isOpen(worker) then channelModule.closeAtOnce(worker) end
       processEnd.release(worker)
       self.leaving[worker] = nil
     end
@@ -157,12 +164,11 @@ local function fill(staff, slot)
   local worker = successor and successor.worker
   if not worker then worker, err = start(staff, slot) end
   if not worker then return bury(staff, slot, nil, err, false) end
-  if slot.worker and core.isOpen(slot.worker) then
-    dispatch.bequeath(slot.state, worker)
-    discard(staff, slot.worker)
-  end
+  local last, state = slot.worker, slot.state
+  if last and core.isOpen(last) then discard(staff, last) end
   slot:occupy(worker, successor ~= nil and successor.isReady)
   slot.successor = nil
+  if last then dispatch.bequeath(state, worker) end
   if staff.listen then staff.listen(worker) end
   staff.onArrival()
 end

@@ -28,6 +28,7 @@ local function turn(engine)
     core.flush(worker)
     core.fill(worker)
     dispatch.pump(worker, state)
+    waiting.announce(worker, state)
   end
   engine.deadlines:run()
   engine:assign()
