@@ -268,13 +268,14 @@ local function endWorkers(engine, deadline, mode)
   for _, worker in ipairs(workers) do processEnd.release(worker) end
 end
 
---- Ends the pool: what is queued ends "cancelled", what runs has the time to finish.
+--- Ends the pool: what is queued ends "cancelled", what runs has the time to finish. Goes on
+--- where another call has not come to the end, because it was cancelled or still waits.
 ---@param timeout? number seconds; the profile's stop time-out by default
 ---@return true
 function WorkerPool:close(timeout)
   local engine = anyEngineOf(self, 2)
   waiting.checkTimeout(timeout, "close", 1, 2)
-  if engine.closing or not isOurs(engine) then return true end
+  if engine.closed or not isOurs(engine) then return true end
   local mode = waiting.check(2)
   local deadline = core.now() + (timeout or engine.stopTimeout)
   local function closed()
@@ -287,6 +288,7 @@ function WorkerPool:close(timeout)
   engine:cancelRunning(closed)
   poolWait.detach(engine)
   endWorkers(engine, deadline, mode)
+  engine.closed = true
   return true
 end
 

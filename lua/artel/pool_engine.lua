@@ -20,7 +20,8 @@ local waiting = require "artel.waiting"
 ---@field queued integer jobs in it that have not ended
 ---@field openBytes integer of all requests that have not ended
 ---@field deadlines artel.Deadlines
----@field closing boolean?
+---@field closing boolean? its workers are being ended
+---@field closed boolean? they have ended
 local Engine = {}
 Engine.__index = Engine
 

@@ -213,10 +213,13 @@ function processEnd.await(worker, timeout, mode)
   return core.processState(worker) ~= "running"
 end
 
---- Gives back what watching the process has taken, once it has ended.
+--- Gives back what watching the process has taken, once it has ended. Who found that may not be
+--- the only one who waits for it, and the watch tells nobody any more.
 function processEnd.release(worker)
-  closeWatch(core.state(worker))
-  closeErrorsWatch(core.state(worker))
+  local state = core.state(worker)
+  closeWatch(state)
+  closeErrorsWatch(state)
+  for waiter in pairs(state.endWaiters) do scheduler.wake(waiter) end
   core.releaseProcess(worker)
 end
 
