@@ -90,6 +90,18 @@ function WorkerPool:receiveMessage(timeout)
   return message, worker
 end
 
+local function stopListening(engine, loop)
+  if not engine.staff.listen then return end
+  engine.staff.listen = nil
+  for _, slot in ipairs(engine.slots) do
+    if slot.worker and core.isOpen(slot.worker) then slot.worker:unregisterRead(loop) end
+  end
+  for worker in pairs(engine.staff.leaving) do
+    if core.isOpen(worker) then worker:unregisterRead(loop) end
+  end
+  poolWait.listenersChanged(engine)
+end
+
 --- Calls `listener(worker, loop)` from luv's loop whenever a worker has a message or has died.
 ---@param loop table what require "luv" returns
 ---@param listener fun(worker: artel.Worker, loop: table)
@@ -99,10 +111,10 @@ function WorkerPool:registerRead(loop, listener, once)
   if type(listener) ~= "function" then
     error("bad argument #2 to 'registerRead' (function expected)", 2)
   end
-  self:unregisterRead(loop)
+  stopListening(engine, loop)
   local function listen(worker)
     worker:registerRead(loop, function(channel)
-      if once then self:unregisterRead(loop) end
+      if once then stopListening(engine, loop) end
       listener(channel, loop)
     end)
   end
@@ -115,18 +127,7 @@ end
 
 --- Ends what registerRead began.
 ---@param loop table what require "luv" returns
-function WorkerPool:unregisterRead(loop)
-  local engine = engineOf(self, 2)
-  if not engine.staff.listen then return end
-  engine.staff.listen = nil
-  for _, slot in ipairs(engine.slots) do
-    if slot.worker and core.isOpen(slot.worker) then slot.worker:unregisterRead(loop) end
-  end
-  for worker in pairs(engine.staff.leaving) do
-    if core.isOpen(worker) then worker:unregisterRead(loop) end
-  end
-  poolWait.listenersChanged(engine)
-end
+function WorkerPool:unregisterRead(loop) stopListening(engineOf(self, 2), loop) end
 
 --- Waits until every worker is ready.
 ---@param timeout? number seconds
@@ -278,14 +279,10 @@ function WorkerPool:close(timeout)
   if engine.closed or not isOurs(engine) then return true end
   local mode = waiting.check(2)
   local deadline = core.now() + (timeout or engine.stopTimeout)
-  local function closed()
-    return core.newError { kind = "cancelled", message = "the pool was closed" }
-  end
-  engine:endQueued(closed)
-  poolWait.until_(engine, function() return engine:runningCount() == 0 end,
+  engine:takeNoMore()
+  poolWait.until_(engine, function() return engine:isIdle() end,
     math.max(0, deadline - core.now()), 2)
-  engine.closing = true
-  engine:cancelRunning(closed)
+  engine:endAll()
   poolWait.detach(engine)
   endWorkers(engine, deadline, mode)
   engine.closed = true

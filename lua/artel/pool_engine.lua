@@ -20,7 +20,8 @@ local waiting = require "artel.waiting"
 ---@field queued integer jobs in it that have not ended
 ---@field openBytes integer of all requests that have not ended
 ---@field deadlines artel.Deadlines
----@field closing boolean? its workers are being ended
+---@field closing boolean? nothing is taken any more; what runs has the time to finish
+---@field ending boolean? it has had that time: the workers are being ended
 ---@field closed boolean? they have ended
 local Engine = {}
 Engine.__index = Engine
@@ -53,6 +54,10 @@ local function finish(engine, job, value, err)
   if job.queueEntry then engine.deadlines:cancel(job.queueEntry) end
   if job.runEntry then engine.deadlines:cancel(job.runEntry) end
   job.onEnd(job)
+end
+
+local function closedError()
+  return core.newError { kind = "cancelled", message = "the pool was closed" }
 end
 
 local function leaveQueue(engine, job)
@@ -250,7 +255,7 @@ local function lost(engine, job, err)
   local state = core.claimState(job.slot.worker, job.id)
   local begun = state ~= "queued" and state ~= "recalled"
   local attempts, failure = job.attempts + (begun and 1 or 0), nil
-  if not job.givenUp and (begun and attempts > engine.options.retries or engine.closing) then
+  if not job.givenUp and (begun and attempts > engine.options.retries or engine.ending) then
     engine.staff:judge(err)
     local more = { attempts = attempts, phase = begun and "running" or "queued" }
     if attempts > 1 then
@@ -352,6 +357,7 @@ end
 ---@return table? job
 ---@return artel.Error? err it was not taken
 function Engine:submit(value, timeout, onEnd, run, index)
+  if self.closing then return nil, closedError() end
   local bytes, err = self.encode(value)
   if not bytes then return nil, err end
   local suspended = self.staff.suspended
@@ -374,23 +380,34 @@ function Engine:submit(value, timeout, onEnd, run, index)
   return job
 end
 
---- Ends what is in flight; its workers are about to be ended too.
----@param makeError fun(): artel.Error
-function Engine:cancelRunning(makeError)
-  for _, slot in ipairs(self.slots) do
-    for _, job in pairs(slot.jobs) do finish(self, job, nil, makeError()) end
-  end
+-- ---- closing ----
+
+--- Takes nothing from here on, and ends what is queued. What workers have been sent goes on: it
+--- is still moved and tried again, and so they are still replaced.
+function Engine:takeNoMore()
+  self.closing = true
+  self:endQueued(closedError)
 end
 
---- How many requests are in flight that somebody waits for.
-function Engine:runningCount()
-  local count = 0
+--- Whether nothing is queued or in flight that somebody waits for.
+---@return boolean
+function Engine:isIdle()
+  if self.queued > 0 then return false end
   for _, slot in ipairs(self.slots) do
     for _, job in pairs(slot.jobs) do
-      if not job.ended then count = count + 1 end
+      if not job.ended then return false end
     end
   end
-  return count
+  return true
+end
+
+--- Ends what has not; the workers are about to be ended too.
+function Engine:endAll()
+  self.ending = true
+  self:endQueued(closedError)
+  for _, slot in ipairs(self.slots) do
+    for _, job in pairs(slot.jobs) do finish(self, job, nil, closedError()) end
+  end
 end
 
 return Engine

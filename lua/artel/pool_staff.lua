@@ -150,7 +150,7 @@ local function start(staff, slot)
     engine:assign()
   end, state.readyWaiter)
   state.onEnd = scheduler.callbackWaiter(function()
-    if not engine.closing then hasEnded(staff, slot, worker, state.ended) end
+    if not engine.ending then hasEnded(staff, slot, worker, state.ended) end
     engine:assign()
   end)
   if engine.usesLoop then waiting.update(worker) end
@@ -178,7 +178,9 @@ function Staff:startAll()
   for _, slot in ipairs(self.engine.slots) do scheduler.run(fill, self, slot) end
 end
 
-local function mayStart(staff, slot) return not staff.suspended or staff.suspendedSlot == slot end
+local function mayStart(staff, slot)
+  return not staff.engine.ending and (not staff.suspended or staff.suspendedSlot == slot)
+end
 
 --- Fills a slot after the time that its failures ask for. A successor that did not come up is
 --- renew()'s to start again, after the same time.
@@ -202,7 +204,9 @@ function cameUp(staff, slot, worker)
   if staff.suspended then
     staff.suspended, staff.suspendedSlot, staff.lateBirths = nil, nil, {}
     for _, other in ipairs(staff.engine.slots) do
-      if not other:isAlive() and not other.startEntry then fill(staff, other) end
+      if not other:isAlive() and not other.startEntry and mayStart(staff, other) then
+        fill(staff, other)
+      end
     end
   end
   staff.onChange()
@@ -246,7 +250,7 @@ end
 --- when it is ready and nothing is in flight at the old one.
 function Staff:renew()
   local most = self.engine.options.maxRequestsPerWorker
-  if not most or self.engine.closing then return end
+  if not most or self.engine.ending then return end
   local ahead = math.max(1, most // 4)
   for _, slot in ipairs(self.engine.slots) do
     local successor = slot.successor

@@ -72,7 +72,7 @@ end
 function arm(engine)
   if engine.loopTimer then engine.loopTimer.stop() end
   engine.loopTimer = nil
-  if engine.closing or not engine.usesLoop then return end
+  if engine.ending or not engine.usesLoop then return end
   local due = engine.deadlines:left()
   if due then engine.loopTimer = newTimer(engine, due) end
 end
@@ -112,7 +112,7 @@ function poolWait.attach(engine)
   end
 end
 
---- The pool is closing.
+--- The workers are being ended.
 function poolWait.detach(engine) arm(engine) end
 
 --- Wakes the coroutines whose condition holds now. Called whenever a request has ended, or a
