@@ -127,6 +127,32 @@ describe("closing a pool", function()
     assert.same({}, helper.children())
   end)
 
+  it("ends the waits of other coroutines for messages and for its workers", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local ready = pool(2)
+    assert.is_true(ready:waitUntilReady(TIMEOUT))
+    local starting = artel.WorkerFactory.new { outputPath = "/dev/null" }
+      :createWorkerPoolWithExpression(([[(function()
+        while not io.open(%q) do end
+        return { onRequest = print }
+      end)()]]):format(gate), 1)
+    helper.await(function()
+      local tasks = { artel.async(function() return ready:receiveMessage() end),
+        artel.async(function() return starting:receiveMessage() end),
+        artel.async(function() return starting:waitUntilReady() end) }
+      ready:close()
+      local closer = artel.async(function() return starting:close(math.huge) end)
+      for _, task in ipairs(tasks) do
+        local message, err = task:await(TIMEOUT)
+        assert.is_nil(message)
+        assert.equal("closed: the pool was closed meanwhile", tostring(err))
+      end
+      helper.write(gate, "")
+      assert.is_true(closer:await(TIMEOUT))
+    end)
+  end)
+
   it("ends a map of another coroutine, whose items have no end", function()
     local workers = pool(2)
     local count = 0

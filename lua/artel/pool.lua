@@ -45,13 +45,12 @@ local function engineOf(pool, level)
   return engine
 end
 
--- ---- messages ----
-
---- The oldest report of a death, if there is one.
-local function takeDeath(engine)
-  local err = engine.staff.deaths:pop()
-  if err then return nil, err end
+--- For who was waiting when the pool was closed.
+local function closedMeanwhile()
+  return core.newError { kind = "closed", message = "the pool was closed meanwhile" }
 end
+
+-- ---- messages ----
 
 --- Waits for a message of any worker.
 ---@param timeout? number seconds
@@ -75,7 +74,7 @@ function WorkerPool:receiveMessage(timeout)
   local worker
   local function isDone()
     worker = readable()
-    return worker ~= nil or not engine.staff.deaths:isEmpty()
+    return worker ~= nil or not engine.staff.deaths:isEmpty() or engine.closing
   end
   local done = isDone()
   if not done and timeout ~= 0 then done = poolWait.until_(engine, isDone, timeout, 2, true) end
@@ -84,7 +83,7 @@ function WorkerPool:receiveMessage(timeout)
       kind = "timeout", message = ("no message within %g s"):format(timeout),
     }
   end
-  if not worker then return takeDeath(engine) end
+  if not worker then return nil, engine.staff.deaths:pop() or closedMeanwhile() end
   local message, err = worker:receiveMessage(0)
   if message == nil then return nil, err end
   return message, worker
@@ -143,19 +142,20 @@ function WorkerPool:waitUntilReady(timeout)
     return staff.suspended or staff.restarts > deaths and last
       and last.kind == "bootstrap" and last or nil
   end
-  local function isDone()
-    if failure() then return true end
+  local function isReady()
     for _, slot in ipairs(engine.slots) do
       if not slot.isReady then return false end
     end
     return true
   end
+  local function isDone() return engine.closing or failure() ~= nil or isReady() end
   if not poolWait.until_(engine, isDone, timeout, 2) then
     return nil, core.newError {
       kind = "timeout", message = ("not every worker was ready within %g s"):format(timeout),
     }
   end
   local err = failure()
+  if not err and not isReady() then err = closedMeanwhile() end
   if err then return nil, err end
   return true
 end
@@ -280,6 +280,7 @@ function WorkerPool:close(timeout)
   local mode = waiting.check(2)
   local deadline = core.now() + (timeout or engine.stopTimeout)
   engine:takeNoMore()
+  poolWait.check(engine)
   poolWait.until_(engine, function() return engine:isIdle() end,
     math.max(0, deadline - core.now()), 2)
   engine:endAll()

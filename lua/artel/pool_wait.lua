@@ -115,8 +115,8 @@ end
 --- The workers are being ended.
 function poolWait.detach(engine) arm(engine) end
 
---- Wakes the coroutines whose condition holds now. Called whenever a request has ended, or a
---- worker has come up or gone.
+--- Wakes the coroutines whose condition holds now. Called whenever a request has ended, a worker
+--- has come up or gone, or the pool is closed.
 function poolWait.check(engine)
   for waiter in next, engine.waiters do
     if waiter.isDone() then scheduler.wake(waiter) end
