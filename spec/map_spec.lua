@@ -50,6 +50,41 @@ describe("map over a pool", function()
     assert.same({ n = 0 }, workers:map {})
   end)
 
+  it("takes no more ahead of what cannot be sent", function()
+    local working <close> = artel.WorkerFactory.new { outputPath = "/dev/null",
+      maxMessageSize = 1000 }:createWorkerPoolWithExpression(ECHO, 1)
+    local suspended <close> = pool("error 'cannot start'", 1, { restartLimit = { count = 0 } })
+    helper.eventually(function()
+      return suspended:request(1) == nil and suspended:engine().staff.suspended
+    end)
+    for kind, case in pairs { encode = { working, print }, oversize = { working, ("x"):rep(2000) },
+      bootstrap = { suspended, 1 } } do
+      local workers, item = table.unpack(case)
+      local taken, seen
+      local function nextItem()
+        taken = taken + 1
+        if taken <= 1000 then return item end
+      end
+      local function check()
+        assert.is_true(taken <= seen + 128, ("%d items were taken before %d had ended")
+          :format(taken, seen))
+      end
+      taken, seen = 0, 0
+      for _, _, err in workers:imap(nextItem) do
+        seen = seen + 1
+        assert.equal(kind, err.kind)
+        check()
+      end
+      assert.equal(1000, seen)
+      taken, seen = 0, 0
+      local _, errors = workers:map(nextItem, { errors = "collect", onProgress = function(done)
+        seen = done
+        check()
+      end })
+      assert.same({ 1000, 1000 }, { seen, #errors })
+    end
+  end)
+
   it("takes fewer ahead where they are large, and sends a worker fewer still", function()
     local workers <close> = pool("{ onRequest = function(_, r) return #r end }", 2)
     local slots = workers:engine().slots

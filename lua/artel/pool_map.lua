@@ -92,11 +92,13 @@ local function jobEnded(job)
   poolWait.check(job.engine)
 end
 
---- Takes items up to the window. Runs the caller's iterator, so only where the caller runs.
+--- Takes items up to the window, in which those that cannot be sent have a place too: they may be
+--- what the caller waits for. Runs the caller's iterator, so only where the caller runs.
 function Run:feed()
   local engine, nextItem, jobs, items = self.engine, self.nextItem, self.jobs, self.items
   local timeout = self.options.timeout
-  while not self.isExhausted and not self.stopped and self:hasRoom() do
+  for _ = self.open + 1, self.window do
+    if self.isExhausted or self.stopped or not self:hasRoom() then break end
     local item = nextItem()
     if item == nil then
       self.isExhausted = true
