@@ -136,6 +136,33 @@ describe("a request for which the channel of a worker has no room", function()
   end)
 end)
 
+describe("the end of a request", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  --- How many functions are called while so many requests end that coroutines wait for.
+  local function callsFor(count)
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = poolWithGate(gate, 1)
+    local slow = ask(workers, "slow")[1]
+    local tasks = {}
+    for n = 1, count do tasks[n] = artel.async(function() return workers:request(n) end) end
+    assert.equal(count, status(workers).queued)
+    local calls = 0
+    debug.sethook(function() calls = calls + 1 end, "c") -- here, where the loop runs
+    helper.write(gate, "")
+    assert.equal("slow", outcome(slow))
+    for n = 1, count do assert.equal(n, outcome(tasks[n])) end
+    debug.sethook()
+    return calls
+  end
+
+  it("is as much work, however many wait for theirs", function()
+    local few, many = callsFor(200), callsFor(800)
+    assert.is_true(many < 6 * few, ("%d calls for 200, %d for 800"):format(few, many))
+  end)
+end)
+
 describe("cancelling a request", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 

@@ -173,14 +173,14 @@ function WorkerPool:request(value, options)
   if value == nil then error("bad argument #1 to 'request' (a value expected, got nil)", 2) end
   waiting.check(2)
   if engine.staff.suspended then poolWait.turn(engine) end -- it may be time for the next try
-  local job, err = engine:submit(value, timeout, function() poolWait.check(engine) end)
+  local job, err = engine:submit(value, timeout, poolWait.tell)
   if not job then return nil, err end
   local _ <close> = setmetatable({}, { __close = function()
     if job.ended then return end
     engine:cancel(job,
       core.newError { kind = "cancelled", message = "the request was cancelled" })
   end })
-  poolWait.until_(engine, function() return job.ended end, nil, 2)
+  poolWait.until_(engine, function() return job.ended end, nil, 2, false, job)
   if job.failure then return nil, job.failure end
   return job.answer
 end

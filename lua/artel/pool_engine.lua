@@ -20,6 +20,7 @@ local waiting = require "artel.waiting"
 ---@field queued integer jobs in it that have not ended
 ---@field openBytes integer of all requests that have not ended
 ---@field deadlines artel.Deadlines
+---@field onIdle fun() called when the last request of a pool that is being closed has ended
 ---@field closing boolean? nothing is taken any more; what runs has the time to finish
 ---@field ending boolean? it has had that time: the workers are being ended
 ---@field closed boolean? they have ended
@@ -54,6 +55,7 @@ local function finish(engine, job, value, err)
   if job.queueEntry then engine.deadlines:cancel(job.queueEntry) end
   if job.runEntry then engine.deadlines:cancel(job.runEntry) end
   job.onEnd(job)
+  if engine.closing and engine.openBytes == 0 then engine.onIdle() end
 end
 
 local function closedError()

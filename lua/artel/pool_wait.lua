@@ -57,7 +57,8 @@ local arm
 
 --- The loop's timer. Without anybody who waits or listens it holds no dropped pool, nor the loop.
 local function newTimer(engine, due)
-  local isBackground = next(engine.waiters) == nil and not engine.staff.listen
+  local isBackground = next(engine.waiters) == nil and next(engine.requesters) == nil
+    and not engine.staff.listen
   local holder = setmetatable({ engine = engine }, isBackground and { __mode = "v" } or nil)
   return scheduler.loop().after(due, function()
     local owner = holder.engine
@@ -101,7 +102,8 @@ end
 
 --- Prepares a pool for those who will wait for it.
 function poolWait.attach(engine)
-  engine.waiters = {}
+  engine.waiters, engine.requesters = {}, {}
+  function engine.onIdle() poolWait.check(engine) end
   function engine.deadlines.onEarlier() arm(engine) end
   function engine.staff.onChange() poolWait.check(engine) end
   -- Who waits for messages does so for those of a worker that comes meanwhile, too.
@@ -115,15 +117,21 @@ end
 --- The workers are being ended.
 function poolWait.detach(engine) arm(engine) end
 
---- Wakes the coroutines whose condition holds now. Called whenever a request has ended, a worker
---- has come up or gone, or the pool is closed.
+--- Wakes the coroutines whose condition holds now, but those that wait for a request. Called
+--- whenever a part of a map has ended, a worker has come up or gone, or the pool is being closed.
 function poolWait.check(engine)
   for waiter in next, engine.waiters do
     if waiter.isDone() then scheduler.wake(waiter) end
   end
 end
 
-local function abandon(waiter) waiter.engine.waiters[waiter] = nil end
+--- Wakes the coroutine that waits for a request, which has ended. There may be as many as there
+--- are requests, so each is told of its own alone.
+function poolWait.tell(job)
+  if job.waiter then scheduler.wake(job.waiter) end
+end
+
+local function abandon(waiter) waiter.waiters[waiter] = nil end
 
 --- Has a waiter woken when one of these workers has something to receive, or no longer.
 local function observe(workers, waiter, isWanted)
@@ -133,19 +141,21 @@ local function observe(workers, waiter, isWanted)
   end
 end
 
-local function suspend(engine, isDone, deadline, observes)
+local function suspend(engine, isDone, deadline, observes, job)
   useLoop(engine)
   scheduler.run(turn, engine)
+  local waiters = job and engine.requesters or engine.waiters
   local woken = isDone()
   while not woken do
-    local waiter = { isDone = isDone, engine = engine, abandon = abandon, observes = observes }
-    engine.waiters[waiter] = true
+    local waiter = { isDone = isDone, waiters = waiters, abandon = abandon, observes = observes }
+    waiters[waiter] = true
+    if job then job.waiter = waiter end
     local observed = observes and openWorkers(engine) or {}
     observe(observed, waiter, true)
     arm(engine)
     local left = deadline and math.max(0, deadline - core.now())
     local ok, err = pcall(scheduler.suspend, waiter, left)
-    engine.waiters[waiter] = nil
+    waiters[waiter] = nil
     observe(observed, waiter, false)
     arm(engine)
     if not ok then error(err, 0) end
@@ -158,12 +168,13 @@ end
 --- Waits until `isDone()`.
 ---@param level integer where waiting is refused, as for error()
 ---@param observes? boolean it may depend on messages of the workers too
+---@param job? table the request whose end it is, with tell() as its onEnd
 ---@return boolean done false at the time-out
-function poolWait.until_(engine, isDone, timeout, level, observes)
+function poolWait.until_(engine, isDone, timeout, level, observes, job)
   if isDone() then return true end
   local mode = waiting.check(level + 1)
   local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
-  return (mode == "block" and block or suspend)(engine, isDone, deadline, observes)
+  return (mode == "block" and block or suspend)(engine, isDone, deadline, observes, job)
 end
 
 return poolWait
