@@ -114,6 +114,42 @@ describe("artel.select", function()
     assert.same({ c }, selected:await(TIMEOUT))
   end)
 
+  it("goes on waiting when somebody else has taken what it was woken for", function()
+    local uv = require "luv"
+    local TAKERS = {
+      ["another that selects"] = function(a, got)
+        local task = artel.async(function()
+          artel.select { a }
+          got[#got + 1] = a:receiveMessage(0)
+        end)
+        return function() return task:isDone() end
+      end,
+      ["a listener"] = function(a, got)
+        a:registerRead(uv, function() got[#got + 1] = a:receiveMessage(0) end, true)
+        return function() return #got > 0 end
+      end,
+    }
+    for who, take in pairs(TAKERS) do
+      for _, options in ipairs { {}, { timeout = TIMEOUT } } do
+        local one <close> = helper.pair()
+        local a, b = one.left, one.right
+        local got = {}
+        local selected = artel.async(function()
+          artel.select({ a }, options.timeout)
+          got[#got + 1] = a:receiveMessage(0)
+        end)
+        local hasTaken = take(a, got)
+        b:sendMessage "first"
+        helper.runLoopUntil(function() return #got > 0 end)
+        assert.is_false(selected:isDone() and hasTaken(), who)
+        b:sendMessage "second"
+        helper.runLoopUntil(function() return selected:isDone() and hasTaken() end)
+        selected:await() -- raises what it has raised
+        assert.same({ "first", "second" }, got)
+      end
+    end
+  end)
+
   it("ends when one of its channels is closed meanwhile", function()
     local one <close> = helper.pair()
     local a = one.left

@@ -22,9 +22,8 @@ local function readable(channels)
   return ready
 end
 
-local function block(channels, timeout)
-  local deadline = timeout and core.now() + timeout
-  local ready = readable(channels)
+local function block(channels, deadline)
+  local ready = {}
   while #ready == 0 do
     local left = deadline and math.max(0, deadline - core.now())
     if not core.waitMany(channels, left) then break end
@@ -35,23 +34,37 @@ local function block(channels, timeout)
   return ready
 end
 
-local function suspend(channels, timeout)
+--- Sleeps until one of the channels is said to have something.
+---@return boolean? woken false at the time-out; nil when one of them was closed
+local function sleep(channels, timeout)
   local waiter = {}
   for _, channel in ipairs(channels) do
     dispatch.stateOf(channel).selectWaiters[waiter] = true
     waiting.update(channel)
   end
-  local ok, err = pcall(scheduler.suspend, waiter, timeout)
+  local ok, woken = pcall(scheduler.suspend, waiter, timeout)
   local closed = false
   for _, channel in ipairs(channels) do
     dispatch.stateOf(channel).selectWaiters[waiter] = nil
     if core.isOpen(channel) then waiting.update(channel) else closed = true end
   end
-  if not ok then error(err, 0) end
-  if closed then
-    return nil, core.newError { kind = "closed", message = "a channel was closed meanwhile" }
-  end
-  return readable(channels)
+  if not ok then error(woken, 0) end
+  if closed then return nil end
+  return woken
+end
+
+--- What woke one may have been taken by somebody else who was woken before; then it sleeps again.
+local function suspend(channels, deadline)
+  local ready, woken
+  repeat
+    local left = deadline and math.max(0, deadline - core.now())
+    woken = sleep(channels, left)
+    if woken == nil then
+      return nil, core.newError { kind = "closed", message = "a channel was closed meanwhile" }
+    end
+    ready = readable(channels)
+  until #ready > 0 or not woken or left == 0
+  return ready
 end
 
 local function check(channels, timeout)
@@ -79,8 +92,8 @@ local function select(channels, timeout)
   check(channels, timeout)
   local ready = readable(channels)
   if #ready == 0 and timeout ~= 0 then
-    local err
-    ready, err = (waiting.check(2) == "block" and block or suspend)(channels, timeout)
+    local deadline, err = timeout and core.now() + timeout, nil
+    ready, err = (waiting.check(2) == "block" and block or suspend)(channels, deadline)
     if not ready then return nil, err end
   end
   if #ready > 0 then return ready end
