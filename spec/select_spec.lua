@@ -114,6 +114,16 @@ describe("artel.select", function()
     assert.same({ c }, selected:await(TIMEOUT))
   end)
 
+  it("sends what is queued at the other end of a pair while it blocks", function()
+    local pair <close> = helper.pair()
+    local left, right = pair.left, pair.right
+    local long = ("x"):rep(4 << 20) -- more than the system takes at once
+    local sender = artel.async(function() return left:sendMessage(long) end)
+    assert.same({ right }, artel.select({ right }, TIMEOUT))
+    assert.equal(#long, #right:receiveMessage(0))
+    assert.is_true(sender:await(TIMEOUT))
+  end)
+
   it("goes on waiting when somebody else has taken what it was woken for", function()
     local uv = require "luv"
     local TAKERS = {

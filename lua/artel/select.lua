@@ -25,6 +25,7 @@ end
 local function block(channels, deadline)
   local ready = {}
   while #ready == 0 do
+    for _, channel in ipairs(channels) do waiting.serveBothEnds(dispatch.stateOf(channel)) end
     local left = deadline and math.max(0, deadline - core.now())
     if not core.waitMany(channels, left) then break end
     for _, channel in ipairs(channels) do core.flush(channel) end

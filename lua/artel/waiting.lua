@@ -25,7 +25,7 @@ local anchors = {} -- luacheck: ignore 241 (it is there to hold, not to be read)
 local modes = {}
 
 --- While this process sleeps nobody else looks after the other end of a pair.
-local function serveBothEnds(state)
+function waiting.serveBothEnds(state)
   local partner = state.partner and state.partner[1]
   if partner and core.isOpen(partner) then
     core.flush(partner)
@@ -43,7 +43,7 @@ function modes.block(channel, state, waiter, timeout)
   -- that send first never wait for each other.
   local read = not (waiter.mark and core.isWorkerEnd(channel))
   while not waiter.done do
-    serveBothEnds(state)
+    waiting.serveBothEnds(state)
     local left = deadline and math.max(0, deadline - core.now())
     if not core.waitChannel(channel, read, core.pending(channel) > 0, left) then return false end
     core.flush(channel)
