@@ -114,6 +114,31 @@ describe("artel.select", function()
     assert.same({ c }, selected:await(TIMEOUT))
   end)
 
+  it("takes a channel that is in the list more than once, and notes the end of no other", function()
+    -- Their own children keep both channels open: the end of the process alone is to be seen.
+    local options = { transport = "socket" }
+    local one <close> = helper.worker(helper.raw(helper.KEEPS_OPEN), options)
+    local oneChild <close> = helper.killed(one:receiveMessage(TIMEOUT))
+    local two <close> = helper.worker(helper.raw(helper.KEEPS_OPEN .. [[
+      local uv = require "luv"
+      local path = ("/proc/%d/stat"):format(uv.os_getppid())
+      local state
+      repeat -- until its master sleeps
+        local file <close> = io.open(path)
+        state = file:read("a"):match "^%d+ %(.*%) (%a)"
+      until state == "S"
+      uv.kill(uv.os_getpid(), "sigkill")]]), options)
+    local twoChild <close> = helper.killed(two:receiveMessage(TIMEOUT))
+    one:kill "KILL"
+    assert.same({ one, one, one }, artel.select({ one, one, one, two }, TIMEOUT))
+    two:sendMessage "go"
+    assert.same({ two }, artel.select({ two }, TIMEOUT))
+    local message, err = two:receiveMessage(0)
+    assert.is_nil(message)
+    assert.equal("SIGKILL", err.signal)
+    assert.is_true(helper.isAlive(oneChild.pid) and helper.isAlive(twoChild.pid))
+  end)
+
   it("sends what is queued at the other end of a pair while it blocks", function()
     local pair <close> = helper.pair()
     local left, right = pair.left, pair.right

@@ -134,18 +134,23 @@ static nfds_t arm(struct artel_channel_box *box, bool want_read, bool want_write
     return count;
 }
 
-/* Deals with what a wait has found beside the channel itself. Answers how many entries of
- * wanted were the box's. */
-static nfds_t look_beside(struct artel_channel_box *box, const struct pollfd *wanted)
+/* Deals with what a wait has found beside the channel itself, in the entries that arm()
+ * has filled for it: by their descriptors, since a channel may have been waited for
+ * twice, and then what is found in the first place changes what arm() would do for the
+ * second. */
+static void look_beside(struct artel_channel_box *box, const struct pollfd *wanted,
+                        nfds_t count)
 {
-    nfds_t count = 1;
-    if (box->process.pidfd >= 0 && !box->exit_noted) {
-        box->exit_noted = wanted[count++].revents != 0;
+    for (nfds_t i = 1; i < count; i++) {
+        if (wanted[i].revents == 0) {
+            continue;
+        }
+        if (wanted[i].fd == box->process.pidfd) {
+            box->exit_noted = true;
+        } else if (box->capture != NULL && wanted[i].fd == box->capture->fd) {
+            artel_capture_drain(box->capture);
+        }
     }
-    if (box->capture != NULL && !box->capture->ended && wanted[count++].revents != 0) {
-        artel_capture_drain(box->capture);
-    }
-    return count;
 }
 
 /* The channels that are waited for, and what for. */
@@ -154,6 +159,7 @@ struct wishes {
         struct artel_channel *channel;
         bool want_read;
         bool want_write;
+        nfds_t entries; /* that poll(2) gets for it */
     } * of;
     size_t count;
 };
@@ -215,7 +221,7 @@ static int sleep_until(lua_State *L, struct artel_spin *account, struct pollfd *
 static int wait_for_one(lua_State *L, struct artel_channel_box *box, bool want_read,
                         bool want_write, int64_t deadline_ms)
 {
-    struct wish wish = {box->channel, want_read, want_write};
+    struct wish wish = {box->channel, want_read, want_write, 0};
     struct wishes all = {&wish, 1};
     struct artel_spin *account = account_of(&all);
     if (account != NULL && artel_spin_until(account, is_one_granted, &all)) {
@@ -228,7 +234,7 @@ static int wait_for_one(lua_State *L, struct artel_channel_box *box, bool want_r
     }
     int ready = sleep_until(L, account, wanted, count, deadline_ms);
     if (ready > 0) {
-        look_beside(box, wanted);
+        look_beside(box, wanted, count);
     }
     return ready;
 }
@@ -286,7 +292,7 @@ static int wait_many(lua_State *L)
         lua_rawgeti(L, 1, (lua_Integer)i + 1);
         struct artel_channel *channel = artel_check_open_box(L, -1)->channel;
         bool want_write = artel_channel_pending_len(channel) > 0;
-        all.of[i] = (struct wish){channel, true, want_write};
+        all.of[i] = (struct wish){channel, true, want_write, 0};
         lua_pop(L, 1);
     }
     struct artel_spin *account = account_of(&all);
@@ -303,14 +309,16 @@ static int wait_many(lua_State *L)
             lua_pushboolean(L, true);
             return 1;
         }
+        all.of[i].entries = count;
         used += count;
         lua_pop(L, 1);
     }
     int ready = sleep_until(L, account, wanted, used, deadline);
     const struct pollfd *looked = wanted;
-    for (size_t i = 1; i <= channels && ready > 0; i++) {
-        lua_rawgeti(L, 1, (lua_Integer)i);
-        looked += look_beside(artel_check_box(L, -1), looked);
+    for (size_t i = 0; i < channels && ready > 0; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        look_beside(artel_check_box(L, -1), looked, all.of[i].entries);
+        looked += all.of[i].entries;
         lua_pop(L, 1);
     }
     lua_pushboolean(L, ready != 0);
