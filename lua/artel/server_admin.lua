@@ -53,8 +53,10 @@ end
 local function send(connection, status)
   local channel = connection.channel
   local queued, err = core.queue(channel, frame.STATUS, 0, status:toTable())
-  if not queued and err.kind == "encode" then -- JSON takes no text that is not UTF-8
-    status = WorkerStatus.new("the status cannot be encoded: " .. err.message)
+  -- JSON takes no text that is not UTF-8; and it may be longer than maxMessageSize.
+  if not queued and err.kind ~= "overloaded" then
+    connection:log("the status cannot be sent: %s", err.message)
+    status = WorkerStatus.new("the status cannot be sent: " .. err.message)
     queued, err = core.queue(channel, frame.STATUS, 0, status:toTable())
   end
   if not queued and err.kind == "overloaded" then return connection:flooded() end

@@ -89,6 +89,20 @@ for _, encoding in ipairs { "msgpack", "json" } do
       end
     end)
 
+    it("may have an answer longer than maxMessageSize: then it is answered with that, and logged",
+      function()
+        local factory, address = start([[{
+          onRequest = function(self, value) return value end,
+          onQuery = function(self, privileged) return not privileged and "short" or nil end,
+        }]], { maxMessageSize = 400 })
+        local status = assert(factory:querySharedWorker(address, TIMEOUT))
+        assert.matches("^the status cannot be sent: .*400", status:getTextStatus())
+        assert.matches("the status cannot be sent", support.log())
+        local stranger = support.factory { channelFactory = encoding, adminCookie = "wrong" }
+        assert.equal("short", stranger:querySharedWorker(address, TIMEOUT):getTextStatus())
+        support.stop(factory, address)
+      end)
+
     it("may wait, and several are answered in order", function()
       local factory, address = start [[(function()
         local count = 0
