@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local artel = require "artel"
 local core = require "artel.core"
+local dispatch = require "artel.dispatch"
 local helper = require "spec.helper"
 
 local TIMEOUT = helper.TIMEOUT
@@ -277,6 +278,22 @@ describe("a request", function()
     assert.equal("cancelled", select(2, computing:await()).kind)
     assert.equal("cancelled", select(2, dropped:await()).kind)
     assert.equal("last", worker:request("last", { timeout = TIMEOUT }))
+  end)
+
+  it("has no handler that takes in more and more while it looks whether it is cancelled", function()
+    local pair <close> = helper.pair()
+    local left, right = pair.left, pair.right
+    helper.await(function()
+      core.coroutines[coroutine.running()].isHandler = true -- what is sent there waits for nobody
+      for _ = 1, 128 do left:sendMessage(("x"):rep(65536)) end
+    end)
+    local state = core.state(right)
+    for _ = 1, 1000 do
+      dispatch.lookAhead(right, state)
+      core.flush(left)
+    end
+    local taken = state.asideBytes + core.unread(right)
+    assert.is_true(taken >= 1 << 20 and taken < 2 << 20, taken .. " bytes were taken in")
   end)
 
   it("that cannot be encoded is told apart from a response that cannot", function()

@@ -394,10 +394,13 @@ local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CAN
 --- Takes in what has come without starting anything, for a handler that computes and wants to
 --- know whether it still should.
 function dispatch.lookAhead(channel, state)
-  core.fill(channel)
+  local hasFilled = false
   while core.isOpen(channel) and mayLookAhead(state) do
     local kind, id = core.peek(channel)
-    if CALLS_NOBODY[kind] then
+    if kind == nil and not hasFilled then -- not before: what it may not dispatch would heap up
+      hasFilled = true
+      core.fill(channel)
+    elseif CALLS_NOBODY[kind] then
       TAKERS[kind](channel, state, id)
     elseif kind == frame.MESSAGE then
       if state.messageWaiters:isEmpty() then
