@@ -165,6 +165,17 @@ local function suspend(engine, isDone, deadline, observes, job)
   return woken
 end
 
+--- Whether this interrupts what the pool would have to go on with: a finaliser in the middle of
+--- a turn (while one runs Lua does not tell whether it collects), or of taking in what one of the
+--- workers has sent.
+local function interrupts(engine)
+  if scheduler.isRunning() and collectgarbage "isrunning" == nil then return true end
+  for _, slot in ipairs(engine.slots) do
+    if slot.state and slot.state.pumping then return true end
+  end
+  return false
+end
+
 --- Waits until `isDone()`.
 ---@param level integer where waiting is refused, as for error()
 ---@param observes? boolean it may depend on messages of the workers too
@@ -174,6 +185,10 @@ function poolWait.until_(engine, isDone, timeout, level, observes, job)
   if isDone() then return true end
   local mode = waiting.check(level + 1)
   local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
+  -- What has a time limit, as close() has, may be tried.
+  if mode == "block" and not deadline and interrupts(engine) then
+    error(waiting.INTERRUPTING, level + 1)
+  end
   return (mode == "block" and block or suspend)(engine, isDone, deadline, observes, job)
 end
 

@@ -87,8 +87,8 @@ function requests.request(channel, value, options, level)
   if value == nil then
     error("bad argument #1 to 'request' (a value expected, got nil)", level + 1)
   end
-  waiting.check(level + 1)
   local state = dispatch.stateOf(channel)
+  waiting.check(level + 1, state)
   local waiter = scheduler.newWaiter(abandonRequest)
   waiter.channel, waiter.state = channel, state
   local id, err = beginWithRoom(channel, state, value, waiter, timeout, level + 1)

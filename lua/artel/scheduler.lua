@@ -93,6 +93,9 @@ function scheduler.run(fn, ...)
   if not ok then error(err, 0) end
 end
 
+--- Whether run() is among the callers, or among those of who has resumed this coroutine.
+function scheduler.isRunning() return running end
+
 --- Whether nobody is ready to go on.
 function scheduler.isIdle() return firstReady == nil end
 

@@ -93,8 +93,10 @@ local function select(channels, timeout)
   check(channels, timeout)
   local ready = readable(channels)
   if #ready == 0 and timeout ~= 0 then
-    local deadline, err = timeout and core.now() + timeout, nil
-    ready, err = (waiting.check(2) == "block" and block or suspend)(channels, deadline)
+    local deadline = timeout and core.now() + timeout
+    local mode, err
+    for _, channel in ipairs(channels) do mode = waiting.check(2, dispatch.stateOf(channel)) end
+    ready, err = (mode == "block" and block or suspend)(channels, deadline)
     if not ready then return nil, err end
   end
   if #ready > 0 then return ready end

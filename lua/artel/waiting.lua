@@ -37,6 +37,16 @@ function waiting.serveBothEnds(state)
   end
 end
 
+--- Whether a call that interrupts pump(), which then serves nobody else, has the room that it
+--- waits for.
+local function hasRoom(channel, waiter)
+  local flushed, err = core.flush(channel)
+  if flushed ~= nil and core.pending(channel) > waiter.mark then return false end
+  waiter:abandon()
+  waiter.err = err
+  return true
+end
+
 function modes.block(channel, state, waiter, timeout)
   local deadline = timeout and core.now() + timeout
   -- A worker that waits to send reads nothing meanwhile; a master does, so that two sides
@@ -49,6 +59,7 @@ function modes.block(channel, state, waiter, timeout)
     core.flush(channel)
     if read then core.fill(channel) end
     dispatch.pump(channel, state)
+    if state.pumping and not waiter.done and hasRoom(channel, waiter) then return true end
     -- While a peer sends without end, the channel is always ready and the time-out never is.
     if left == 0 then return waiter.done end
   end
@@ -64,7 +75,10 @@ local REFUSALS = {
   forbidden = "this would block the loop: use artel.async",
   unyieldable = "cannot wait here: Lua cannot suspend a coroutine inside a C function such as "
     .. "string.gsub, table.sort or require",
+  interrupting = "cannot wait here: this interrupts the call that takes in what comes, as a "
+    .. "finaliser may",
 }
+waiting.INTERRUPTING = REFUSALS.interrupting
 
 --- Raises unless `timeout` is nil or seconds.
 ---@param position integer of the argument
@@ -75,11 +89,19 @@ function waiting.checkTimeout(timeout, method, position, level)
     level + 1)
 end
 
+--- How a call may wait for a channel. While it blocks nobody goes on with a pump() that it
+--- interrupts, and no other would find what has come.
+local function modeFor(state)
+  local mode = core.waitMode()
+  return mode == "block" and state.pumping and "interrupting" or mode
+end
+
 --- Raises when a call may not wait where it is made.
 ---@param level integer as for error(), seen from the caller of check()
+---@param state? artel.ChannelState of the channel that it will wait for
 ---@return "block"|"suspend" mode
-function waiting.check(level)
-  local mode = core.waitMode()
+function waiting.check(level, state)
+  local mode = state and modeFor(state) or core.waitMode()
   if REFUSALS[mode] then error(REFUSALS[mode], level + 1) end
   return mode
 end
@@ -107,7 +129,7 @@ local function lookAndWait(channel, state, waiter, timeout, level)
     core.flush(channel) -- in a loop of the user's own nobody else sends what is left
     return false
   end
-  local mode = core.waitMode()
+  local mode = waiter.mark and core.waitMode() or modeFor(state)
   if REFUSALS[mode] then error(REFUSALS[mode], level + 1) end
   local woken = modes[mode](channel, state, waiter, timeout)
   settle(channel, state)
