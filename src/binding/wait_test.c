@@ -233,6 +233,9 @@ static void a_hook_may_close_what_is_waited_for(void)
 /* So often a wait for as long as poll can wait has ended early. */
 static int long_polls;
 
+/* The linker's names. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
+
 int __real_poll(struct pollfd *wanted, nfds_t count, int timeout_ms);
 int __wrap_poll(struct pollfd *wanted, nfds_t count, int timeout_ms);
 
@@ -244,6 +247,8 @@ int __wrap_poll(struct pollfd *wanted, nfds_t count, int timeout_ms)
     }
     return long_polls++ < 2 ? 0 : 1;
 }
+
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static void a_time_limit_may_be_later_than_poll_can_wait(void)
 {

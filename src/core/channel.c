@@ -148,7 +148,7 @@ static void describe_fault(struct artel_channel *channel, const char *complaint)
 static bool is_flooded(struct artel_channel *channel)
 {
     size_t len = artel_buffer_len(&channel->in);
-    struct artel_frame oldest;
+    struct artel_frame oldest = {0};
     return len > ARTEL_UNREAD_LEN_MAX && artel_channel_next(channel, &oldest) == 1 &&
            len - oldest.total_len > ARTEL_UNREAD_LEN_MAX;
 }
