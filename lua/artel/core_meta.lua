@@ -9,6 +9,7 @@
 ---@field null lightuserdata artel.null
 ---@field sockets artel.core.sockets
 ---@field claimSlots integer requests that may be in flight at one worker of a pool
+---@field claimIdMax integer requests with a greater id have no claim word
 ---@field coroutines table<thread, table|false> artel's own coroutines, and whose each is; weak
 local core = {}
 

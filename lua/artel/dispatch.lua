@@ -24,6 +24,7 @@ local dispatch = {}
 ---@field writeWaiters artel.Queue those who wait until at most `mark` bytes are queued
 ---@field pending table<integer, table> our requests by id: the waiter of each
 ---@field pendingCount integer
+---@field firstId integer the first id of those that request() sends
 ---@field lostResponses integer responses nobody waited for any more
 ---@field readyWaiter table? the newest of those who wait for the ready report; `next` the others
 ---@field selectWaiters table<table, boolean> woken when receiveMessage(0) would answer
@@ -55,7 +56,7 @@ function dispatch.stateOf(channel)
     state = {
       inbox = Queue.new(), asideBytes = 0, messageWaiters = Queue.new(),
       requests = Queue.new(), requestWaiters = Queue.new(), writeWaiters = Queue.new(),
-      pending = {}, pendingCount = 0, lostResponses = 0, selectWaiters = {},
+      pending = {}, pendingCount = 0, firstId = 1, lostResponses = 0, selectWaiters = {},
     }
     -- Whatever makes tables may run a finaliser, which may use the channel: then it has one.
     if core.state(channel) then return core.state(channel) end

@@ -119,8 +119,8 @@ end
 local function leastBusy(open)
   local best, least = nil, math.huge
   for i = 1, #open do
-    local inFlight = open[i].inFlight
-    if inFlight < least then best, least = i, inFlight end
+    local load = open[i]:load()
+    if load < least then best, least = i, load end
   end
   return best
 end
@@ -148,17 +148,17 @@ local LONG_RUN = 0.05
 --- Takes back what waits behind a request that runs for long.
 local function freeFollowers(engine, slot, worker, served)
   slot.freeEntry = nil
-  if slot.worker ~= worker or slot.inFlight < 2 then return end
+  if slot.worker ~= worker or slot:load() < 2 then return end
   if slot.served == served then
     slot.depth = 1
-    slot:takeBack(slot.inFlight - 1, engine.queue, requeue)
+    slot:takeBack(slot:load() - 1, engine.queue, requeue)
   else
     engine:watchFollowers(slot)
   end
 end
 
 function Engine:watchFollowers(slot)
-  if slot.freeEntry or slot.inFlight < 2 then return end
+  if slot.freeEntry or slot:load() < 2 then return end
   slot.freeEntry = self.deadlines:add(LONG_RUN, freeFollowers, self, slot, slot.worker, slot.served)
 end
 
@@ -201,13 +201,12 @@ end
 local function balance(engine)
   local idle, busiest
   for _, slot in ipairs(engine.slots) do
-    if slot:hasRoom() and slot:isAlive() and slot.inFlight == 0 then idle = slot end
-    if slot.inFlight > 1 and (not busiest or slot.inFlight > busiest.inFlight) then
-      busiest = slot
-    end
+    local load = slot:load()
+    if load == 0 and slot:hasRoom() and slot:isAlive() then idle = slot end
+    if load > 1 and (not busiest or load > busiest:load()) then busiest = slot end
   end
   if not idle or not busiest then return false end
-  return busiest:takeBack(busiest.inFlight // 2, engine.queue, requeue) > 0
+  return busiest:takeBack(busiest:load() // 2, engine.queue, requeue) > 0
 end
 
 --- Sends once everything that has come in by now is dealt with: many requests leave together.

@@ -20,6 +20,8 @@ local AVERAGE_WEIGHT = 0.2
 
 local BACKOFF_FIRST, BACKOFF_MAX = 0.1, 10 -- seconds
 
+local ID_MAX, CLAIM_SLOTS = core.claimIdMax, core.claimSlots
+
 ---@class artel.PoolSlot
 ---@field index integer
 ---@field worker artel.Worker? the present one; after a death the dead one until the next start
@@ -62,7 +64,9 @@ end
 
 --- Puts a worker into the slot.
 function Slot:occupy(worker, isReady)
-  self.worker, self.state, self.isReady = worker, dispatch.stateOf(worker), isReady
+  local state = dispatch.stateOf(worker)
+  state.firstId = ID_MAX + 1 -- pool[i]:request() leaves the claim words to the pool
+  self.worker, self.state, self.isReady = worker, state, isReady
   self.guard = setmetatable({ slot = self, worker = worker }, guardClass)
   self.inFlight, self.bytesInFlight, self.jobs, self.claimed = 0, 0, {}, {}
   self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0
@@ -81,6 +85,9 @@ function Slot:vacate()
   return wasReady
 end
 
+--- The requests that the worker has not answered: those of pool[i]:request() are among them.
+function Slot:load() return self.state and self.state.pendingCount or 0 end
+
 --- Whether the worker is one that gets requests.
 function Slot:isServing() return self.isReady and self.sent < self.most end
 
@@ -89,14 +96,12 @@ function Slot:hasRoom()
   return self.inFlight < self.depth and self.bytesInFlight < BYTES_AHEAD and self:isServing()
 end
 
-local ID_MAX, CLAIM_SLOTS = 0xFFFFFFFF, core.claimSlots
-
 local function following(id) return id < ID_MAX and id + 1 or 1 end
 
 --- The next id whose claim word is free.
 local function nextId(slot)
   local id, claimed, pending = slot.lastId, slot.claimed, slot.state.pending
-  repeat id = id < ID_MAX and id + 1 or 1 until not claimed[id % CLAIM_SLOTS] and not pending[id]
+  repeat id = following(id) until not claimed[id % CLAIM_SLOTS] and not pending[id]
   slot.lastId = id
   return id
 end

@@ -114,24 +114,27 @@ end
 
 -- ---- starts ----
 
---- Lets go of a worker, which then ends by itself. One that has ended stays open until a listener
---- knows of it.
+--- Lets go of a worker, which then ends by itself. It stays open until it has answered what
+--- pool[i]:request() asked it and, where it has ended, until a listener knows of it.
 local function discard(staff, worker)
   local state = dispatch.stateOf(worker)
   state.onEnd = nil -- no death
   staff.leaving[worker] = true
   if state.ended and state.listener then
     waiting.kick(worker, state)
-  else
+  elseif state.pendingCount == 0 then
     channelModule.closeAtOnce(worker)
   end
 end
 
---- Reaps those that were let go and have ended.
+--- Closes those that were let go and owe nothing any more, and reaps those that have ended.
 function Staff:reapLeaving()
   for worker in pairs(self.leaving) do
-    if core.processState(worker) ~= "running" and not dispatch.stateOf(worker).listener then
-      if core.isOpen(worker) then channelModule.closeAtOnce(worker) end
+    local state = dispatch.stateOf(worker)
+    if core.isOpen(worker) and state.pendingCount == 0 and not (state.ended and state.listener) then
+      channelModule.closeAtOnce(worker)
+    end
+    if not core.isOpen(worker) and core.processState(worker) ~= "running" then
       processEnd.release(worker)
       self.leaving[worker] = nil
     end

@@ -22,7 +22,7 @@ function poolStatus.of(engine)
   local ready, busy, sharing = 0, 0, 0
   for _, slot in ipairs(engine.slots) do
     if slot.isReady then ready = ready + 1 end
-    if slot.inFlight > 0 then busy = busy + 1 end
+    if slot:load() > 0 then busy = busy + 1 end
     if slot:isAlive() and core.transportName(slot.worker) == "shared-memory" then
       sharing = sharing + 1
     end

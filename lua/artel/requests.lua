@@ -12,10 +12,11 @@ local requests = {}
 
 local ID_MAX = 0xFFFFFFFF
 
---- The next free request id: from 1, skipping 0 and those outstanding.
+--- The next free request id: from state.firstId, skipping 0 and those outstanding.
 local function nextId(state)
-  local id = state.lastId or 0
-  repeat id = id < ID_MAX and id + 1 or 1 until state.pending[id] == nil
+  local first = state.firstId
+  local id = state.lastId or first - 1
+  repeat id = id < ID_MAX and id + 1 or first until state.pending[id] == nil
   state.lastId = id
   return id
 end

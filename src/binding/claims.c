@@ -159,7 +159,8 @@ static int claim_finish(lua_State *L)
     return claim_run_time(L);
 }
 
-/* Beside the functions: claimSlots, how many requests may be in flight. */
+/* Beside the functions: claimSlots, how many requests may be in flight, and claimIdMax.
+ */
 void artel_claims_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"queueBody", queue_body},
@@ -174,4 +175,6 @@ void artel_claims_register(lua_State *L)
     luaL_setfuncs(L, FUNCTIONS, 0);
     lua_pushinteger(L, ARTEL_CLAIM_SLOTS);
     lua_setfield(L, -2, "claimSlots");
+    lua_pushinteger(L, ARTEL_CLAIM_ID_MAX);
+    lua_setfield(L, -2, "claimIdMax");
 }

@@ -105,12 +105,17 @@ int64_t artel_claims_begun_ms(const struct artel_claims *claims, uint32_t id)
 
 int64_t artel_claims_run_ns(const struct artel_claims *claims, uint32_t id)
 {
-    return atomic_load_explicit(&claims->run_ns[id % ARTEL_CLAIM_SLOTS],
-                                memory_order_relaxed);
+    return id > ARTEL_CLAIM_ID_MAX
+               ? 0
+               : atomic_load_explicit(&claims->run_ns[id % ARTEL_CLAIM_SLOTS],
+                                      memory_order_relaxed);
 }
 
 bool artel_claims_begin(struct artel_claims *claims, uint32_t id)
 {
+    if (id > ARTEL_CLAIM_ID_MAX) {
+        return true;
+    }
     /* The time first: who sees "begun" must find it. A lost race leaves a time behind
      * that nobody reads. */
     atomic_store_explicit(&claims->begun_ns[id % ARTEL_CLAIM_SLOTS], artel_clock_now_ns(),
@@ -120,6 +125,9 @@ bool artel_claims_begin(struct artel_claims *claims, uint32_t id)
 
 void artel_claims_finish(struct artel_claims *claims, uint32_t id)
 {
+    if (id > ARTEL_CLAIM_ID_MAX) {
+        return;
+    }
     uint32_t slot = id % ARTEL_CLAIM_SLOTS;
     int64_t begun = atomic_load_explicit(&claims->begun_ns[slot], memory_order_relaxed);
     atomic_store_explicit(&claims->run_ns[slot], artel_clock_now_ns() - begun,

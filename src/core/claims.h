@@ -17,6 +17,10 @@
  * share a slot: the master skips ids whose slot is taken. */
 #define ARTEL_CLAIM_SLOTS 64
 
+/* Requests with a greater id have no word: their master does not take them back. So a
+ * user's own request to one worker of a pool needs no slot among those of the pool. */
+#define ARTEL_CLAIM_ID_MAX 0x7FFFFFFFu
+
 enum artel_claim_state {
     ARTEL_CLAIM_NONE, /* the slot belongs to another id: that request was given up */
     ARTEL_CLAIM_QUEUED,
@@ -51,15 +55,15 @@ enum artel_claim_state artel_claims_state(const struct artel_claims *claims, uin
 /* When it began, on the clock of artel_clock_now_ms(); 0 when it has not. */
 int64_t artel_claims_begun_ms(const struct artel_claims *claims, uint32_t id);
 
-/* How long it ran, nanoseconds; 0 until it is done. */
+/* How long it ran, nanoseconds; 0 until it is done, and when it has no word. */
 int64_t artel_claims_run_ns(const struct artel_claims *claims, uint32_t id);
 
 /* ---- the worker's moves ---- */
 
-/* False: it was recalled; forget the request. */
+/* False: it was recalled; forget the request. True, too, for an id that has no word. */
 bool artel_claims_begin(struct artel_claims *claims, uint32_t id);
 
-/* To be called before the answer is queued. */
+/* To be called before the answer is queued, whether the id has a word or not. */
 void artel_claims_finish(struct artel_claims *claims, uint32_t id);
 
 #endif

@@ -70,6 +70,20 @@ static void what_has_not_begun_cannot_be_cancelled_or_finished(void)
     close_both();
 }
 
+static void an_id_without_a_word_begins_and_leaves_the_others_alone(void)
+{
+    uint32_t id = ARTEL_CLAIM_ID_MAX + 1 + 5;
+    open_both();
+    artel_claims_queue(master, 5);
+    CHECK(artel_claims_begin(worker, id));
+    artel_claims_finish(worker, id);
+    CHECK_INT(0, artel_claims_run_ns(worker, id));
+    CHECK_INT(0, artel_claims_run_ns(worker, 5));
+    CHECK_INT(0, artel_claims_begun_ms(worker, 5));
+    CHECK(artel_claims_recall(master, 5));
+    close_both();
+}
+
 static void a_short_file_is_refused(void)
 {
     int file = memfd_create("short", MFD_CLOEXEC);
@@ -125,6 +139,7 @@ int main(void)
     RUN(a_request_goes_its_way);
     RUN(a_recalled_request_never_begins);
     RUN(what_has_not_begun_cannot_be_cancelled_or_finished);
+    RUN(an_id_without_a_word_begins_and_leaves_the_others_alone);
     RUN(a_short_file_is_refused);
     RUN(one_of_two_processes_wins);
     return 0;

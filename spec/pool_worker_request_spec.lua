@@ -1,0 +1,160 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Requests to one certain worker of a pool, pool[i]:request(), beside those of the pool.
+
+local artel = require "artel"
+local helper = require "spec.helper"
+local pools = require "spec.pools"
+local uv = require "luv"
+
+local TIMEOUT = helper.TIMEOUT
+local outcome, pool, status = pools.outcome, pools.new, pools.status
+
+local function atOnce(fn) fn() end
+
+--- Asks one worker in a coroutine of its own.
+local function ask(worker, value, options)
+  return artel.async(function() return worker:request(value, options) end)
+end
+
+describe("a request to one worker of a pool", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  for where, run in pairs { ["a script"] = atOnce, ["artel.async"] = helper.await } do
+    it("is answered by that worker, in " .. where, function()
+      run(function()
+        local workers <close> = pool("return pid()", 3)
+        for _ = 1, 2 do
+          for _, worker in ipairs(workers) do
+            assert.equal(worker:getProcessId(), worker:request("who", { timeout = TIMEOUT }))
+          end
+          assert.equal(10, #workers:map({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }))
+        end
+      end)
+    end)
+  end
+
+  it("may be one of hundreds, between hundreds of the pool's", function()
+    local workers <close> = pool("return request", 2)
+    local tasks = {}
+    for i = 1, 300 do
+      tasks[#tasks + 1] = ask(workers[i % 2 + 1], i)
+      tasks[#tasks + 1] = artel.async(function() return workers:request(-i) end)
+    end
+    for i, task in ipairs(tasks) do
+      assert.equal(i % 2 == 1 and (i + 1) // 2 or -i // 2, outcome(task))
+    end
+    local counts = status(workers)
+    assert.same({ 300, 0, 0 }, { counts.done, counts.failed, counts.busy })
+  end)
+
+  it("reaches a raw worker", function()
+    local workers <close> = artel.WorkerFactory.new():createWorkerPoolWithExpression(
+      [[{ run = function(_, channel)
+        while true do
+          local request, reply = channel:receiveRequest()
+          if request == nil then return end
+          reply(request)
+        end
+      end }]], 1)
+    for n = 1, 3 do
+      assert.equal(n, workers[1]:request(n, { timeout = TIMEOUT }))
+      assert.equal(-n, workers:request(-n))
+    end
+  end)
+
+  it("tells its handler that nobody waits for it any more", function()
+    local folder <close> = helper.folder()
+    local begun, seen = folder.path .. "/begun", folder.path .. "/seen"
+    local workers <close> = pool(([[
+      if request ~= "wait" then return request end
+      io.open(%q, "w"):close()
+      repeat until require "artel".isCancelled()
+      io.open(%q, "w"):close()]]):format(begun, seen), 1)
+    local task = ask(workers[1], "wait")
+    helper.eventually(function() return uv.fs_stat(begun) end)
+    task:cancel()
+    helper.eventually(function() return uv.fs_stat(seen) end)
+    assert.equal("next", workers:request "next")
+  end)
+
+  it("ends when the worker dies, and is not tried again", function()
+    local workers <close> = pool("if request == 'die' then os.exit(7) end return request", 1,
+      { retries = 3 })
+    local response, err = workers[1]:request("die", { timeout = TIMEOUT })
+    assert.is_nil(response)
+    assert.same({ "closed", 7 }, { err.kind, err.exitCode })
+    assert.equal("next", workers:request "next")
+    assert.equal("again", workers[1]:request("again", { timeout = TIMEOUT }))
+  end)
+
+  it("makes the worker busy: what the pool is asked goes to another one", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = pool(([[
+      if request == "long" then computeUntil(%q) end
+      return pid()]]):format(gate), 2)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local long = ask(workers[1], "long")
+    assert.equal(1, status(workers).busy)
+    for _ = 1, 4 do assert.equal(workers[2]:getProcessId(), workers:request "who") end
+    assert.equal(0, workers:engine().slots[1].lastId) -- it was not even sent any
+    helper.write(gate, "")
+    assert.equal(workers[1]:getProcessId(), outcome(long))
+    assert.equal(0, status(workers).busy)
+  end)
+
+  -- The other worker becomes idle by an answer that the pool takes, or by one that it does not see.
+  for what, askOther in pairs {
+    ["the pool's"] = function(workers, value)
+      return artel.async(function() return workers:request(value) end)
+    end,
+    ["to that one"] = function(workers, value) return ask(workers[2], value) end,
+  } do
+    it("does not keep what stands behind it when another worker ends a request " .. what, function()
+      local folder <close> = helper.folder()
+      local first, second = folder.path .. "/first", folder.path .. "/second"
+      local workers <close> = pool(
+        "if request ~= 'who' then computeUntil(request) end return pid()", 2)
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      local slot = workers:engine().slots[1]
+      local long, other = ask(workers[1], first), askOther(workers, second)
+      if what == "the pool's" then slot.freeEntry = {} end -- it need not look after a while
+      local behind = artel.async(function() return workers:request "who" end)
+      assert.same({ 1, 2 }, { slot.inFlight, slot:load() })
+      helper.write(second, "")
+      local idle = workers[2]:getProcessId()
+      assert.equal(idle, outcome(other))
+      assert.equal(idle, outcome(behind))
+      helper.write(first, "")
+      assert.equal(workers[1]:getProcessId(), outcome(long))
+    end)
+  end
+
+  it("ends when the pool is closed", function()
+    local workers <close> = artel.WorkerFactory.new():createWorkerPoolWithExpression(
+      "{ onRequest = function(_, _, channel) channel:receiveMessage() end }", 1)
+    local task = ask(workers[1], "long")
+    workers:close()
+    assert.equal("closed", select(2, outcome(task)).kind)
+  end)
+
+  it("is answered by a worker that has served enough meanwhile", function()
+    local workers <close> = artel.WorkerFactory.new():createWorkerPoolWithExpression([[{
+      onRequest = function(_, request, channel)
+        if request == "long" then channel:receiveMessage() end
+        return require "luv".os_getpid()
+      end }]], 1, { maxRequestsPerWorker = 1 })
+    local before = workers[1]
+    local pid = before:getProcessId()
+    local long = ask(before, "long")
+    local task = artel.async(function() return workers:request "a", workers:request "b" end)
+    local a, b = outcome(task)
+    assert.equal(pid, a)
+    assert.are_not.equal(pid, b)
+    assert.are_not.equal(before, workers[1])
+    before:sendMessage "go on"
+    assert.equal(pid, outcome(long))
+    workers:request "c" -- the pool has looked after those that leave
+    helper.eventually(function() return not before:isRunning() end)
+  end)
+end)
