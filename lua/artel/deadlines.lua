@@ -73,7 +73,8 @@ end
 function Deadlines:cancel(entry)
   if not entry.callback then return end
   entry.callback = nil
-  for index in ipairs(entry) do entry[index] = nil end -- a request among them may be large
+  -- A request among them may be large. Without a call, for which memory could be short.
+  for index = 1, #entry do entry[index] = nil end
   self.cancelled = self.cancelled + 1
   if self.cancelled > CANCELLED_MIN and self.cancelled > #self // 2 then removeCancelled(self) end
 end

@@ -20,6 +20,7 @@ local waiting = require "artel.waiting"
 ---@field queued integer jobs in it that have not ended
 ---@field openBytes integer of all requests that have not ended
 ---@field deadlines artel.Deadlines
+---@field untold table? the newest job whose end is still to be told; `nextUntold` the others
 ---@field onIdle fun() called when the last request of a pool that is being closed has ended
 ---@field closing boolean? nothing is taken any more; what runs has the time to finish
 ---@field ending boolean? it has had that time: the workers are being ended
@@ -47,14 +48,26 @@ end
 
 -- ---- the end of a job ----
 
+--- Tells of the ends that nobody has been told of. Where there was no memory for it, it does so
+--- the next time.
+local function tellEnds(engine)
+  local job = engine.untold
+  while job do
+    job.onEnd(job)
+    engine.untold, job.nextUntold = job.nextUntold, nil
+    job = engine.untold
+  end
+end
+
 local function finish(engine, job, value, err)
   if job.ended then return end
-  job.ended, job.answer, job.failure = true, value, err
-  engine.openBytes = engine.openBytes - #job.bytes
-  if err then engine.failed = engine.failed + 1 else engine.finished = engine.finished + 1 end
   if job.queueEntry then engine.deadlines:cancel(job.queueEntry) end
   if job.runEntry then engine.deadlines:cancel(job.runEntry) end
-  job.onEnd(job)
+  job.ended, job.answer, job.failure = true, value, err
+  job.nextUntold, engine.untold = engine.untold, job
+  engine.openBytes = engine.openBytes - #job.bytes
+  if err then engine.failed = engine.failed + 1 else engine.finished = engine.finished + 1 end
+  tellEnds(engine)
   if engine.closing and engine.openBytes == 0 then engine.onIdle() end
 end
 
@@ -90,16 +103,27 @@ local function enqueue(engine, job, first)
   if job.runEntry then engine.deadlines:cancel(job.runEntry) end
 end
 
+--- The oldest job in the queue. It stays there.
+local function oldestQueued(engine)
+  local queue = engine.queue
+  local job = queue:peek()
+  while job and not job.isQueued do -- it ended while it was queued
+    queue:pop()
+    job = queue:peek()
+  end
+  return job
+end
+
 --- Ends everything that waits in the queue.
 ---@param makeError fun(): artel.Error
 function Engine:endQueued(makeError)
-  local job = self.queue:pop()
+  local job = oldestQueued(self)
   while job do
-    if job.isQueued then
-      leaveQueue(self, job)
-      finish(self, job, nil, makeError())
-    end
-    job = self.queue:pop()
+    local err = makeError() -- first: without memory for it the job stays where it is
+    self.queue:pop()
+    leaveQueue(self, job)
+    finish(self, job, nil, err)
+    job = oldestQueued(self)
   end
 end
 
@@ -123,17 +147,6 @@ local function leastBusy(open)
     if load < least then best, least = i, load end
   end
   return best
-end
-
---- The oldest job in the queue, which stays there until it has been sent.
-local function oldestQueued(engine)
-  local queue = engine.queue
-  local job = queue:peek()
-  while job and not job.isQueued do -- it ended while it was queued
-    queue:pop()
-    job = queue:peek()
-  end
-  return job
 end
 
 local checkRunning, queueTimedOut
@@ -218,6 +231,7 @@ end
 
 local function assign(self)
   self.assigning, self.touched = true, {}
+  tellEnds(self)
   repeat giveQueued(self) until self.queued > 0 or not balance(self)
   for slot in pairs(self.touched) do
     self:watchFollowers(slot)
@@ -352,7 +366,8 @@ function queueTimedOut(engine, job)
     message = ("no worker was free within %g s"):format(engine.options.queueTimeout) })
 end
 
---- Takes a request in. `onEnd(job)` is called once: job.answer, or job.failure.
+--- Takes a request in. `onEnd(job)` is called when it has ended: job.answer, or job.failure.
+--- Once, unless it raises: then again later.
 ---@param run? table the map that it is part of
 ---@param index? integer of its item there
 ---@return table? job
@@ -372,7 +387,7 @@ function Engine:submit(value, timeout, onEnd, run, index)
     onEnd = onEnd, attempts = 0, queuedAt = core.now(), onAnswer = onAnswer, callback = onAnswer,
     -- What every job comes to have; a table that grows is made anew each time.
     run = run, index = index, isQueued = false, wasSent = false, done = false, ended = false,
-    slot = nil, id = nil, sentAt = nil, answer = nil }
+    slot = nil, id = nil, sentAt = nil, answer = nil, failure = nil, nextUntold = nil }
   enqueue(self, job)
   self.openBytes = self.openBytes + #bytes
   if options.queueTimeout then

@@ -88,7 +88,10 @@ function Run:isHungry()
 end
 
 local function jobEnded(job)
-  job.run:ended(job.index, job.answer, job.failure)
+  if not job.isCounted then
+    job.isCounted = true
+    job.run:ended(job.index, job.answer, job.failure)
+  end
   poolWait.check(job.engine)
 end
 

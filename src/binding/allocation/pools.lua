@@ -157,3 +157,31 @@ scenario { name = "coroutines", run = function()
   end
   return failed
 end }
+
+-- One request is in flight, two are queued.
+scenario { name = "a pool that is closed in use", run = function()
+  local artel, core = require "artel", require "artel.core"
+  local loop = require "artel.loop_poll"
+  require "artel.scheduler".setLoop(loop)
+  local pool <close> = artel.createWorkerPoolWithExpression(
+    "{ onRequest = function(_, _, channel) channel:receiveMessage() end }", 1)
+  assert(pool:waitUntilReady(TIMEOUT))
+  local run = { loop = loop, core = core, tasks = {} }
+  for i = 1, 3 do
+    run.tasks[i] = artel.async(function() return pool:request(i) end)
+  end
+  local failed, ok, err = without(pool.close, pool, 0)
+  if not ok then checkLack(err) end
+  pool:close(0)
+  goRound(run)
+  for _, task in ipairs(run.tasks) do
+    assert(task:isDone(), "a task waits for ever")
+    local awaited, raised, problem = pcall(task.await, task, 0)
+    if not awaited then
+      checkLack(raised)
+    elseif problem.kind ~= "cancelled" then
+      checkLack(problem)
+    end
+  end
+  return failed
+end }
