@@ -46,7 +46,15 @@ describe("closing a pool", function()
     return workers
   end
 
+  --- A pool of one worker that spins for a request which was given up.
+  local function poolThatGaveUp()
+    local workers = pool(1, { cancelGrace = 1000 })
+    pools.overrun(workers, "spin")
+    return workers
+  end
+
   for stage, make in pairs { ["lets a request finish"] = poolThatRuns,
+    ["gives one its grace"] = poolThatGaveUp,
     ["waits for its processes"] = poolThatWillNotEnd } do
     it("goes on where a task was cancelled that " .. stage, function()
       local workers, running = make()
@@ -69,6 +77,31 @@ describe("closing a pool", function()
       assert.is_false(worker:isRunning())
       assert.is_true(closer:await(TIMEOUT))
       if running then assert.equal("cancelled", select(2, running:await(TIMEOUT)).kind) end
+    end)
+  end
+
+  for where, run in pairs { ["a script"] = function(fn) fn() end, ["artel.async"] = helper.await } do
+    it("gives a request that was given up its grace, and no longer, in " .. where, function()
+      run(function()
+        local workers <close> = pool(1, { cancelGrace = 0.01 })
+        local worker = workers[1]
+        assert.equal("running", pools.overrun(workers, "spin").phase)
+        assert.is_true(workers:close(TIMEOUT))
+        assert.equal("SIGKILL", select(2, worker:getExitStatus()))
+      end)
+    end)
+
+    it("lets a handler end in time whose request was given up, in " .. where, function()
+      run(function()
+        local workers <close> = artel.WorkerFactory.new():createWorkerPoolWithExpression([[{
+          onRequest = function()
+            repeat until require "artel".isCancelled()
+          end }]], 1, { cancelGrace = TIMEOUT })
+        local worker = workers[1]
+        assert.equal("running", pools.overrun(workers, "spin").phase)
+        assert.is_true(workers:close(math.huge))
+        assert.equal(0, (worker:getExitStatus()))
+      end)
     end)
   end
 

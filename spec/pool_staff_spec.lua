@@ -36,6 +36,35 @@ describe("the workers of a pool", function()
     assert.equal(2, failures)
   end)
 
+  -- Such a death tells nothing of the others, as a worker does that cannot load its module.
+  for what, ends in pairs {
+    ["is killed"] = [[os.execute "kill -KILL $PPID"]], ["crashes"] = [[os.execute "kill -SEGV $PPID"]],
+  } do
+    it("are replaced when the very first " .. what .. " before it is ready", function()
+      local folder <close> = helper.folder()
+      local flag = folder.path .. "/flag"
+      helper.write(flag, "")
+      local workers <close> = pool("{ onRequest = function(_, r) return r end }", 1, nil,
+        { stage2Parts = { ("if os.remove(%q) then %s end"):format(flag, ends) } })
+      assert.equal(1, workers:request(1))
+      assert.is_nil(uv.fs_stat(flag))
+    end)
+  end
+
+  it("are replaced when the very first is closed before it is ready", function()
+    local workers <close> = pool("{ onRequest = function(_, r) return r end }", 1)
+    workers[1]:close()
+    assert.equal(1, workers:request(1))
+  end)
+
+  it("suspend the pool when one after another is killed before it is ready", function()
+    local workers <close> = pool("{ onRequest = function(_, r) return r end }", 2,
+      { restartLimit = { count = 2, within = TIMEOUT } },
+      { stage2Parts = { [[os.execute "kill -KILL $PPID"]] } })
+    local err = select(2, workers:request(1))
+    assert.same({ "bootstrap", "SIGKILL" }, { err.kind, err.signal })
+  end)
+
   local function atOnce(fn) fn() end
 
   for where, run in pairs { ["a script"] = atOnce, ["artel.async"] = helper.await } do

@@ -281,7 +281,7 @@ function WorkerPool:close(timeout)
   local deadline = core.now() + (timeout or engine.stopTimeout)
   engine:takeNoMore()
   poolWait.check(engine)
-  poolWait.until_(engine, function() return engine:isIdle() end,
+  poolWait.until_(engine, function() return engine.ending or engine:isIdle() end,
     math.max(0, deadline - core.now()), 2)
   engine:endAll()
   poolWait.detach(engine)

@@ -21,7 +21,7 @@ local waiting = require "artel.waiting"
 ---@field openBytes integer of all requests that have not ended
 ---@field deadlines artel.Deadlines
 ---@field untold table? the newest job whose end is still to be told; `nextUntold` the others
----@field onIdle fun() called when the last request of a pool that is being closed has ended
+---@field onIdle fun() called when the last request of a pool that is being closed may have ended
 ---@field closing boolean? nothing is taken any more; what runs has the time to finish
 ---@field ending boolean? it has had that time: the workers are being ended
 ---@field closed boolean? they have ended
@@ -302,6 +302,7 @@ local function onAnswer(job)
     if not job.givenUp then finish(engine, job, value, err) end
     if run then engine.runTimes:add(run) end
   end
+  if engine.closing and job.givenUp then engine.onIdle() end
   engine:assignSoon()
 end
 
@@ -405,14 +406,12 @@ function Engine:takeNoMore()
   self:endQueued(closedError)
 end
 
---- Whether nothing is queued or in flight that somebody waits for.
+--- Whether nothing is queued or in flight. What was given up has its grace.
 ---@return boolean
 function Engine:isIdle()
   if self.queued > 0 then return false end
   for _, slot in ipairs(self.slots) do
-    for _, job in pairs(slot.jobs) do
-      if not job.ended then return false end
-    end
+    if slot.inFlight > 0 then return false end
   end
   return true
 end

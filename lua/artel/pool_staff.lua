@@ -101,13 +101,17 @@ local function countLateBirth(staff)
   return #kept > limit.count
 end
 
+--- Whether a death at birth shows that others would die the same way. One that somebody has
+--- killed or closed shows nothing: of such ones several are needed.
+local function isTelling(err) return not err.signal and (err.kind ~= "closed" or err.exitCode) end
+
 --- A worker has died before it was ready.
 local function diedAtBirth(staff, slot, err)
   local tooMany = countLateBirth(staff)
   local report = asBootstrap(err)
   if tooMany and not staff.suspended then staff.suspendedSlot = slot end
   if tooMany or staff.suspended then staff.suspended = report end
-  if staff.suspended or not staff.everReady then
+  if staff.suspended or not staff.everReady and isTelling(err) then
     staff.engine:endQueued(function() return errorWith(report, { phase = "queued" }) end)
   end
 end
@@ -182,7 +186,9 @@ function Staff:startAll()
 end
 
 local function mayStart(staff, slot)
-  return not staff.engine.ending and (not staff.suspended or staff.suspendedSlot == slot)
+  local engine = staff.engine
+  if engine.ending or engine.closing and engine.openBytes == 0 then return false end -- for nobody
+  return not staff.suspended or staff.suspendedSlot == slot
 end
 
 --- Fills a slot after the time that its failures ask for. A successor that did not come up is
