@@ -271,6 +271,17 @@ terminate
     assert.equal("timeout", worker:receiveMessage(TIMEOUT))
   end)
 
+  it("tells who sends messages that there is no onMessage for them", function()
+    local worker <close> = artel.WorkerFactory.new { outputPath = "/dev/null" }
+      :createWorkerWithExpression "{ onRequest = function(_, request) return request end }"
+    assert.equal("asked", worker:request "asked")
+    worker:sendMessage "told"
+    local message, err = worker:receiveMessage(TIMEOUT)
+    assert.is_nil(message)
+    assert.equal("remote", err.kind)
+    assert.matches("^a message came, and the implementation has no onMessage", err.message)
+  end)
+
   it("gives a message to who waits for it in the worker, and the next to its handler", function()
     local worker <close> = helper.worker [[{ onMessage = function(self, message, channel)
       if message ~= "start" then return channel:sendMessage("the handler got " .. message) end

@@ -167,7 +167,7 @@ helper.overEach(function(over, start)
         "{ onMessage = print, initialize = function() os.exit(3) end }",
         "{ onMessage = print, onConnect = function() os.exit(3) end }",
         "{ onMessage = function() os.exit(3) end }",
-        "{ onRequest = function() os.exit(3) end }",
+        "{ onMessage = print, onRequest = function() os.exit(3) end }",
         helper.raw "channel:receiveRequest() os.exit(3)",
       } do
         local worker <close> = start(implementation)

@@ -194,6 +194,21 @@ for _, encoding in ipairs { "msgpack", "json" } do
       assert.matches("an error in onDisconnect: .*nobody hears this", support.log())
     end)
 
+    it("tells who sends messages that there is no onMessage for them, and that one alone", function()
+      local factory, address = start "{ onRequest = function(_, request) return request end }"
+      local worker = assert(factory:connectToSharedWorker(address))
+      local other = assert(factory:connectToSharedWorker(address))
+      worker:sendMessage "told"
+      local message, err = worker:receiveMessage(TIMEOUT)
+      assert.is_nil(message)
+      assert.equal("remote", err.kind)
+      assert.matches("has no onMessage", err.message)
+      assert.equal("asked", other:request "asked")
+      worker:close()
+      other:close()
+      support.stop(factory, address)
+    end)
+
     it("forgets a connection whose channel a handler closes, when that has come back", function()
       local factory, address = start [[(function()
         local log = {}

@@ -149,8 +149,9 @@ int artel_handle_messages(lua_State *L)
     lua_settop(L, ARTEL_MESSAGE);
     for (;;) {
         if (!push_call(L, "onMessage", ARTEL_MESSAGE)) {
-            return push_unwanted(L, ARTEL_FRAME_MESSAGE, 0,
-                                 "the implementation has no onMessage");
+            lua_pushliteral(L, "a message came, and the implementation has no onMessage; "
+                               "it answers request()");
+            return lua_error(L);
         }
         box->messages_handled++;
         unsigned looks = box->looks;
