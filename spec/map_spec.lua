@@ -193,7 +193,7 @@ describe("artel.map", function()
   it("refuses a function that needs more than its arguments, and says what to do", function()
     local floor = math.floor
     helper.raisesHere("upvalue `floor`: require it inside; make a number or string <const>; "
-      .. "hand any other value over as options.context, the second argument",
+      .. "hand any other value over as options.context: it is the function's second argument",
       function() artel.map(function(n) return floor(n) end, { 1 }) end)
     helper.raisesHere("cannot export a function",
       function() artel.map("x", { 1 }, { arguments = { print } }) end)

@@ -29,8 +29,8 @@ helper.overEach(function(over, _, createPool)
       it("are received from who replaced a worker that had served enough, in " .. where, function()
         run(function()
           local workers <close> = createPool(REPORTS, 1, { maxRequestsPerWorker = 2 })
-          for n = 1, 6 do assert.equal(n, workers:request(n)) end
-          for n = 1, 6 do
+          for n = 1, 5 do assert.equal(n, workers:request(n)) end -- the third stays
+          for n = 1, 5 do
             local message, worker = workers:receiveMessage(0)
             assert.equal(n, message)
             assert.equal(workers[1], worker)

@@ -98,7 +98,13 @@ local function construct(plan)
       ("=(constructor argument %d)"):format(i))
   end
   local ok, result, reason = attempt(constructor, table.unpack(arguments, 1, arguments.n))
-  if not ok then fail("construct", nil, result.message, result.traceback) end
+  if not ok then
+    local text = result.message
+    if text:find "local 'self'" then
+      text = text .. " (new is called without self: define it as M.new(...), with a dot)"
+    end
+    fail("construct", nil, text, result.traceback)
+  end
   if result == nil and type(reason) == "string" then
     fail("construct", nil, ("the constructor of %s answers nil, %s"):format(wanted.module, reason))
   end

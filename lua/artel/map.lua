@@ -18,7 +18,7 @@ local function expressionFor(fn, context)
   for _, name in ipairs(names) do
     if name ~= "_ENV" then
       return nil, ("upvalue `%s`: require it inside; make a number or string <const>; hand any "
-        .. "other value over as options.context, the second argument"):format(name)
+        .. "other value over as options.context: it is the function's second argument"):format(name)
     end
   end
   local exported, reason = export.value(context)

@@ -99,6 +99,8 @@ describe("a worker that cannot start", function()
       ["return { new = 5 }"] = "the field new of " .. path .. " is a number; it must be a function",
       ["return { new = function() return nil, 'no such device' end }"] =
         "module.lua answers nil, no such device",
+      ["local M = {} function M:new() return self.x end return M"] =
+        "(new is called without self: define it as M.new(...), with a dot)",
       ["return false"] = "module.lua is a boolean; it must be a table",
       ["return function() end"] = "module.lua is nil; it must be a table",
     }
