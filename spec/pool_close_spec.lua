@@ -80,7 +80,9 @@ describe("closing a pool", function()
     end)
   end
 
-  for where, run in pairs { ["a script"] = function(fn) fn() end, ["artel.async"] = helper.await } do
+  local function atOnce(fn) fn() end
+
+  for where, run in pairs { ["a script"] = atOnce, ["artel.async"] = helper.await } do
     it("gives a request that was given up its grace, and no longer, in " .. where, function()
       run(function()
         local workers <close> = pool(1, { cancelGrace = 0.01 })
