@@ -39,7 +39,7 @@ describe("the workers of a pool", function()
   -- Such a death tells nothing of the others, as a worker does that cannot load its module.
   for what, ends in pairs {
     ["is killed"] = [[os.execute "kill -KILL $PPID"]],
-    ["crashes"] = [[os.execute "kill -SEGV $PPID"]],
+    ["crashes"] = [[os.execute "kill -ABRT $PPID"]],
   } do
     it("are replaced when the very first " .. what .. " before it is ready", function()
       local folder <close> = helper.folder()
