@@ -91,6 +91,49 @@ describe("a worker", function()
     end
   end)
 
+  it("shows the cookie of a client that speaks otherwise neither to it nor in the log", function()
+    for mine, other in pairs { msgpack = "json", json = "msgpack" } do
+      local address = support.unixAddress(mine)
+      local factory = support.start("{ onMessage = print }", { channelFactory = mine }, address)
+      local client = support.factory { channelFactory = other, adminCookie = "a secret" }
+      local _, err = client:querySharedWorker(address, TIMEOUT)
+      assert.matches("speaks " .. mine, err.message)
+      assert.is_nil(err.message:find "secret", err.message)
+      _, err = client:stopSharedWorker(address, 0.1)
+      assert.is_nil(tostring(err):find "secret", tostring(err))
+      support.stop(factory, address)
+    end
+    assert.matches("ATL1 and not JSON", support.log())
+    assert.is_nil(support.log():find "secret", support.log())
+  end)
+
+  it("shows nothing of a cookie in a frame that is quoted or counted wrongly", function()
+    local json = {
+      '{"_stop_":"a secret\n"}', '{"_stop_":a secret}', '{"_stop_":"a "secret"}',
+      '{"_query_":"a "}secret"}', '{"_query_":"a secret",}', '{"_status_":"a secret"}',
+      "ATL1\0\0\0\9\5\0\0\0\0\xa8a secret",
+    }
+    local msgpack = { -- a length without the type, a status, a client that does not greet
+      "ATL1\0\0\0\1\5\0\0\0\0\xa8a secret....", "ATL1\0\0\0\9\6\0\0\0\0\xa8a secret",
+      "\0\0\0\9\5\0\0\0\0\xa8a secret",
+    }
+    for encoding, texts in pairs { json = json, msgpack = msgpack } do
+      local address = support.unixAddress(encoding)
+      local factory = support.start("{ onMessage = print }", { channelFactory = encoding }, address)
+      for _, text in ipairs(texts) do
+        local client = support.bareClient(address)
+        client:send(text .. "\n")
+        local answer = client:awaitEnd()
+        client:close()
+        assert.matches("protocol", answer)
+        assert.is_nil(answer:find "secre", answer)
+      end
+      support.stop(factory, address)
+    end
+    assert.matches("expected", support.log())
+    assert.is_nil(support.log():find "secre", support.log())
+  end)
+
   it("does not reach the terminal of who asks how it is", function()
     local factory, address = support.start [[{
       onMessage = print,

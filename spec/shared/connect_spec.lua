@@ -138,7 +138,7 @@ describe("connecting to a shared worker", function()
       _, err = support.factory():connectToSharedWorker(support.unixAddress "other.sock")
     end):await(support.TIMEOUT)
     assert.equal("protocol", err.kind)
-    assert.matches("HTTP/1.1 400", err.message)
+    assert.matches('got "HTTP/"', err.message, nil, true)
   end)
 
   it("says so when the encodings differ, whichever way", function()

@@ -123,14 +123,22 @@ void artel_channel_set_accepts(struct artel_channel *channel, uint32_t accepts)
 
 /* ---- receiving ---- */
 
-/* Writes the sentence of artel_channel_fault(): what was wrong, and what came, quoted and
- * escaped. */
+/*
+ * Writes the sentence of artel_channel_fault(): what was wrong, and how what came begins.
+ * It goes into logs, and what came may hold a secret. So no more is quoted than tells who
+ * speaks here ("GET /", "SSH-2", "ATL2"): that is over before the body of a frame begins,
+ * and before the value in {"_stop_":"a cookie"}. Behind a frame nothing is: a peer that
+ * counts or quotes wrongly makes the rest of anything stand where a frame should.
+ */
 static void describe_fault(struct artel_channel *channel, const char *complaint)
 {
-    static const size_t SHOWN =
-        24; /* bytes of the culprit: enough to recognise a print */
+    static const size_t SHOWN = 5; /* bytes: the length of a frame and its kind */
     char *out = channel->fault;
     size_t room = sizeof channel->fault;
+    if (channel->has_received) {
+        snprintf(out, room, "%s", complaint);
+        return;
+    }
     int used = snprintf(out, room, "%s, got \"", complaint);
     size_t at = used < 0 ? 0 : (size_t)used;
     size_t len = artel_buffer_len(&channel->in);
@@ -141,7 +149,7 @@ static void describe_fault(struct artel_channel *channel, const char *complaint)
         used = snprintf(out + at, room - at, plain ? "%c" : "\\x%02x", bytes[i]);
         at += used < 0 ? 0 : (size_t)used;
     }
-    snprintf(out + at, room - at, "\"");
+    snprintf(out + at, room - at, len > SHOWN ? "\"..." : "\"");
 }
 
 /* Whether too much is here behind a frame that nobody consumes. */
@@ -216,7 +224,9 @@ static int match_greeting(struct artel_channel *channel)
     /* Left in the queue until it is whole, so that a fault can quote it. */
     for (size_t i = 0; i < len && i < GREETING_LEN; i++) {
         if (bytes[i] != (uint8_t)GREETING[i]) {
-            describe_fault(channel, "expected the greeting ATL1");
+            describe_fault(channel, bytes[0] == '{'
+                                        ? "expected the greeting ATL1 and not JSON"
+                                        : "expected the greeting ATL1");
             return channel->reader.failed = ARTEL_E_PROTOCOL;
         }
     }
@@ -317,6 +327,7 @@ void artel_channel_consume(struct artel_channel *channel)
 {
     artel_buffer_consume(&channel->in, channel->frame.total_len);
     channel->frame.total_len = 0;
+    channel->has_received = true;
     if (channel->in_phase == PHASE_REPORT) {
         channel->in_phase = PHASE_FRAMES;
         start_reader(channel);

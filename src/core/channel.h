@@ -83,8 +83,9 @@ int artel_channel_next(struct artel_channel *channel, struct artel_frame *frame)
 void artel_channel_consume(struct artel_channel *channel);
 
 /*
- * After ARTEL_E_PROTOCOL: one sentence on what was wrong, with the first offending bytes
- * quoted and escaped. Borrowed; "" when there is nothing to say.
+ * After ARTEL_E_PROTOCOL: one sentence on what was wrong. Where it is the first frame, or
+ * the greeting, its first five bytes are quoted and escaped; no more, since the sentence
+ * is for logs too. Borrowed; "" when there is nothing to say.
  */
 const char *artel_channel_fault(const struct artel_channel *channel);
 

@@ -26,6 +26,7 @@ struct artel_channel {
     int in_end;               /* 0, or why nothing more will be read */
     struct artel_frame frame; /* total_len 0: none; its body is an offset into in */
     size_t frame_body_at;
+    bool has_received; /* a frame at least was consumed */
 
     struct artel_buffer out;
     enum phase out_phase;

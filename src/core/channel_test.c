@@ -186,8 +186,8 @@ static void check_fault(enum artel_encoding encoding, enum artel_channel_start s
 static void garbage_is_refused_and_quoted(void)
 {
     FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "a print that went wrong\n", ARTEL_E_PROTOCOL,
-          "a print that went");
-    FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "print\n", ARTEL_E_PROTOCOL, "print\\x0a");
+          "got \"a pri\"...");
+    FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "oh\n", ARTEL_E_PROTOCOL, "got \"oh\\x0a\"");
     FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\1\13\0\0\0\0", ARTEL_E_PROTOCOL,
           "\\x0b"); /* a kind that does not exist */
     FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\1\7\0\0\0\0", ARTEL_E_PROTOCOL,
@@ -195,7 +195,7 @@ static void garbage_is_refused_and_quoted(void)
     FAULT(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\1\11\0\0\0\1\1", ARTEL_E_PROTOCOL,
           NULL); /* cancel carries nil and nothing else */
     FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_request_\":-1,\"body\":1}",
-          ARTEL_E_PROTOCOL, "_request_");
+          ARTEL_E_PROTOCOL, "expected an id");
     FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_request_\":1}", ARTEL_E_PROTOCOL, NULL);
     FAULT(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_request_\":1,\"_request_\":1,\"body\":1}",
           ARTEL_E_PROTOCOL, NULL);
@@ -211,6 +211,52 @@ static void a_wrong_greeting_is_refused_at_its_first_wrong_byte(void)
         FAULT(ARTEL_MSGPACK, STARTS[i], "B", ARTEL_E_PROTOCOL, "B");
         FAULT(ARTEL_MSGPACK, STARTS[i], "{\"a\":1}\n", ARTEL_E_PROTOCOL, "{");
     }
+}
+
+/* Input in which a secret stands, "=%=%=%": the fault must show nothing of that. */
+static void check_hidden(enum artel_encoding encoding, enum artel_channel_start start,
+                         const char *input, size_t len)
+{
+    struct script script;
+    script_init(&script, input, len);
+    script.ends = false;
+    struct artel_channel *channel = script_channel(&script, encoding, start);
+    struct artel_frame frame;
+    int found;
+    while ((found = next(channel, &frame)) == 1) {
+        artel_channel_consume(channel);
+    }
+    CHECK_INT(ARTEL_E_PROTOCOL, found);
+    CHECK(strstr(artel_channel_fault(channel), "expected") != NULL);
+    CHECK(strpbrk(artel_channel_fault(channel), "=%") == NULL);
+    artel_channel_free(channel);
+}
+
+#define HIDDEN(encoding, start, input)                                                   \
+    check_hidden(encoding, start, input, sizeof(input) - 1)
+
+static void a_fault_shows_no_cookie(void)
+{
+    /* A client of the other encoding. */
+    HIDDEN(ARTEL_MSGPACK, ARTEL_START_SERVER, "{\"_query_\":\"=%=%=%\"}\n");
+    HIDDEN(ARTEL_MSGPACK, ARTEL_START_SERVER, "{\"_stop_\":\"=%=%=%\"}\n");
+    HIDDEN(ARTEL_JSON, ARTEL_START_PLAIN, "ATL1\0\0\0\7\5\0\0\0\0\xa6=%=%=%");
+    /* Frames that may not come here. */
+    HIDDEN(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\7\7\0\0\0\0\xa6=%=%=%");
+    HIDDEN(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_status_\":\"=%=%=%\"}\n");
+    /* Those of clients that quote or count wrongly: an end too early leaves the rest. */
+    HIDDEN(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_stop_\":\"=%=%=%\n\"}");
+    HIDDEN(ARTEL_JSON, ARTEL_START_PLAIN, "{\"_stop_\":=%=%=%}\n");
+    HIDDEN(ARTEL_JSON, ARTEL_START_PLAIN, "{\"body\":\"\"}=%=%=%\"}\n");
+    HIDDEN(ARTEL_MSGPACK, ARTEL_START_PLAIN, "\0\0\0\1\0\0\0\0\0\xa6=%=%=%=%=%");
+}
+
+static void a_json_client_is_told_from_other_strangers(void)
+{
+    FAULT(ARTEL_MSGPACK, ARTEL_START_SERVER, "{\"_query_\":\"\"}\n", ARTEL_E_PROTOCOL,
+          "expected the greeting ATL1 and not JSON, got \"{\\x22_qu\"...");
+    FAULT(ARTEL_MSGPACK, ARTEL_START_SERVER, "GET / HTTP/1.1\r\n", ARTEL_E_PROTOCOL,
+          "expected the greeting ATL1, got \"GET /\"...");
 }
 
 static void a_length_over_the_limit_is_refused_when_it_is_announced(void)
@@ -296,6 +342,8 @@ int main(void)
     RUN(a_bare_number_is_whole_at_the_end);
     RUN(garbage_is_refused_and_quoted);
     RUN(a_wrong_greeting_is_refused_at_its_first_wrong_byte);
+    RUN(a_fault_shows_no_cookie);
+    RUN(a_json_client_is_told_from_other_strangers);
     RUN(a_length_over_the_limit_is_refused_when_it_is_announced);
     RUN(the_limit_is_on_the_body_and_not_on_its_envelope);
     RUN(a_dedicated_start_goes_over_to_the_profiles_encoding);
