@@ -167,6 +167,8 @@ describe("artel.BootstrapProfile", function()
 
   it("never quotes a secret in a message", function()
     assert.is_nil(raised(function() profile:setVariableName "my secret" end):find "secret")
+    assert.matches("got number$", raised(function() profile:setAdminCookie(123456) end))
+    assert.matches("got number$", raised(BootstrapProfile.new, { adminCookie = 123456 }))
   end)
 
   it("turns global variables into parts of their stage", function()
