@@ -291,6 +291,18 @@ describe("the command line", function()
       end
       assert.matches("none.lua", artel(1, nil, "query", "--profile", "none.lua", address))
     end)
+
+    it("and does not quote it, for a cookie may stand where a quote is missing", function()
+      for text, expected in pairs {
+        ['return {\n  adminCookie = "a secret near you\n}'] = "profile.lua:2: unfinished string\n",
+        ["return { adminCookie = 'a 'secret' }"] = "profile.lua:1: '}' expected\n",
+        ["return { adminCookie = 123456 }"] = "option adminCookie: .*, got number\n",
+      } do
+        profile(text)
+        local said = artel(1, nil, "query", "--profile", "profile.lua", address)
+        assert.matches(expected, said .. "\n")
+      end
+    end)
   end)
 
   describe("switches", function()

@@ -265,6 +265,19 @@ describe("a shared worker under a service manager", function()
     end
   end)
 
+  it("does not quote its file, for a cookie may stand where a quote is missing", function()
+    compile()
+    for text, fault in pairs {
+      ['return {\n  adminCookie = "a secret near you\n}'] = ":2: unfinished string\n",
+      ["return { adminCookie = 'a 'secret' }"] = ":1: '}' expected\n",
+    } do
+      support.write(file, text)
+      local service = serve()
+      assert.equal(1, service.awaitEnd())
+      assert.matches("cannot be used: .*" .. fault, service.text)
+    end
+  end)
+
   it("does not run beside another worker", function()
     local factory = compile()
     assert(factory:startSharedWorkerWithExpression(address, ECHO))

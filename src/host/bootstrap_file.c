@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A profile is source text; nobody writes more of it. */
 #define BOOTSTRAP_LEN_MAX ((size_t)16 * 1024 * 1024)
@@ -60,6 +61,18 @@ static const char *find_fault(lua_State *L)
     return NULL;
 }
 
+/* Replaces what Lua says of a text that it cannot read by that without the word it stands
+ * at: where a quote is missing, that is the admin cookie. */
+static void drop_word(lua_State *L)
+{
+    const char *message = lua_tostring(L, -1);
+    const char *word = strstr(message, " near ");
+    if (word != NULL) {
+        lua_pushlstring(L, message, (size_t)(word - message));
+        lua_replace(L, -2);
+    }
+}
+
 int artel_bootstrap_text_load(lua_State *L, const char *text, size_t len,
                               const char *path)
 {
@@ -68,6 +81,8 @@ int artel_bootstrap_text_load(lua_State *L, const char *text, size_t len,
     int loaded = luaL_loadbufferx(L, text, len, lua_tostring(L, -1), "t");
     if (loaded == LUA_OK) {
         loaded = evaluate(L);
+    } else if (loaded == LUA_ERRSYNTAX) {
+        drop_word(L);
     }
     const char *fault = loaded != LUA_OK ? luaL_tolstring(L, -1, NULL) : find_fault(L);
     if (fault != NULL) {

@@ -111,10 +111,16 @@ local function factoryOf(answer, path)
   return WorkerFactory.new(answer)
 end
 
+--- What Lua says of a file that it cannot read, without the word that it stands at: where a
+--- quote is missing, that is the admin cookie.
+local function withoutWord(message)
+  return message:match "^(.-:%d+: .-) near " or message
+end
+
 local function loadProfile(path)
   if not path then return WorkerFactory.new() end
   local chunk, message = loadfile(path, "t")
-  if not chunk then common.fail(message) end
+  if not chunk then common.fail(withoutWord(message)) end
   local called, answer = pcall(chunk, path)
   if not called then common.fail(answer) end
   return factoryOf(answer, path)
