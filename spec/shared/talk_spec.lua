@@ -194,7 +194,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
       assert.matches("an error in onDisconnect: .*nobody hears this", support.log())
     end)
 
-    it("tells who sends messages that there is no onMessage for them, and that one alone", function()
+    it("tells who sends messages that no onMessage takes, and that one alone", function()
       local factory, address = start "{ onRequest = function(_, request) return request end }"
       local worker = assert(factory:connectToSharedWorker(address))
       local other = assert(factory:connectToSharedWorker(address))
