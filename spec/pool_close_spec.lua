@@ -28,8 +28,8 @@ describe("closing a pool", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
   --- A pool of one worker that spins for a request.
-  local function poolThatRuns()
-    local workers = pool(1)
+  local function poolThatRuns(options)
+    local workers = pool(1, options)
     local running = artel.async(function() return workers:request "spin" end)
     helper.eventually(function()
       uv.run "nowait"
@@ -48,8 +48,9 @@ describe("closing a pool", function()
 
   --- A pool of one worker that spins for a request which was given up.
   local function poolThatGaveUp()
-    local workers = pool(1, { cancelGrace = 1000 })
-    pools.overrun(workers, "spin")
+    local workers, running = poolThatRuns { cancelGrace = 1000 }
+    running:cancel()
+    assert.equal("cancelled", select(2, running:await(TIMEOUT)).kind)
     return workers
   end
 

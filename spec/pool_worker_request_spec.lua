@@ -9,6 +9,9 @@ local uv = require "luv"
 local TIMEOUT = helper.TIMEOUT
 local outcome, pool, status = pools.outcome, pools.new, pools.status
 
+-- Computes until there is the file of that name, but for "who".
+local COMPUTES = "if request ~= 'who' then computeUntil(request) end return pid()"
+
 local function atOnce(fn) fn() end
 
 --- Asks one worker in a coroutine of its own.
@@ -103,7 +106,7 @@ describe("a request to one worker of a pool", function()
     assert.equal(0, status(workers).busy)
   end)
 
-  -- The other worker becomes idle by an answer that the pool takes, or by one that it does not see.
+  -- The other worker becomes idle by an answer to the pool, or by one to somebody else.
   for what, askOther in pairs {
     ["the pool's"] = function(workers, value)
       return artel.async(function() return workers:request(value) end)
@@ -113,12 +116,10 @@ describe("a request to one worker of a pool", function()
     it("does not keep what stands behind it when another worker ends a request " .. what, function()
       local folder <close> = helper.folder()
       local first, second = folder.path .. "/first", folder.path .. "/second"
-      local workers <close> = pool(
-        "if request ~= 'who' then computeUntil(request) end return pid()", 2)
+      local workers <close> = pool(COMPUTES, 2)
       assert.is_true(workers:waitUntilReady(TIMEOUT))
       local slot = workers:engine().slots[1]
       local long, other = ask(workers[1], first), askOther(workers, second)
-      if what == "the pool's" then slot.freeEntry = {} end -- it need not look after a while
       local behind = artel.async(function() return workers:request "who" end)
       assert.same({ 1, 2 }, { slot.inFlight, slot:load() })
       helper.write(second, "")
@@ -138,6 +139,50 @@ describe("a request to one worker of a pool", function()
     assert.equal("closed", select(2, outcome(task)).kind)
   end)
 
+  it("is not sent away from, again and again, what stands behind it", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = pool(COMPUTES, 1)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local long = ask(workers[1], gate)
+    local behind = artel.async(function() return workers:request "who" end)
+    local turns = 0 -- of the loop, for longer than a request is left behind another one
+    local timer <close> = setmetatable({ handle = uv.new_timer() },
+      { __close = function(timer) timer.handle:close() end })
+    timer.handle:start(25, 25, function() turns = turns + 1 end)
+    helper.runLoopUntil(function() return turns == 8 end)
+    assert.equal(1, workers:engine().slots[1].lastId)
+    helper.write(gate, "")
+    assert.equal(workers[1]:getProcessId(), outcome(long))
+    assert.equal(workers[1]:getProcessId(), outcome(behind))
+  end)
+
+  for what, stands in pairs {
+    ["busy with it"] = function(_, gate) return gate end,
+    ["stopped"] = function(worker)
+      worker:kill "STOP"
+      return "who"
+    end,
+  } do
+    it("does not hold off a time-out of the pool's, nor is killed by it: " .. what, function()
+      local folder <close> = helper.folder()
+      local gate = folder.path .. "/gate"
+      local workers <close> = pool(COMPUTES, 1, { cancelGrace = 0 })
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      local worker = workers[1]
+      local long = ask(worker, stands(worker, gate))
+      local response, err = outcome(artel.async(function()
+        return workers:request("who", { timeout = 0.1 })
+      end))
+      assert.is_nil(response)
+      assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+      helper.write(gate, "")
+      worker:kill "CONT"
+      assert.equal(worker:getProcessId(), outcome(long))
+      assert.equal(worker:getProcessId(), workers:request "who")
+    end)
+  end
+
   it("is answered by a worker that has served enough meanwhile", function()
     local workers <close> = artel.WorkerFactory.new():createWorkerPoolWithExpression([[{
       onRequest = function(_, request, channel)
@@ -154,7 +199,6 @@ describe("a request to one worker of a pool", function()
     assert.are_not.equal(before, workers[1])
     before:sendMessage "go on"
     assert.equal(pid, outcome(long))
-    workers:request "c" -- the pool has looked after those that leave
     helper.eventually(function() return not before:isRunning() end)
   end)
 end)

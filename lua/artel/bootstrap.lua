@@ -101,7 +101,7 @@ local function construct(plan)
   if not ok then
     local text = result.message
     if text:find "local 'self'" then
-      text = text .. " (new is called without self: define it as M.new(...), with a dot)"
+      text = text .. " (is new defined with a colon? It is called without self)"
     end
     fail("construct", nil, text, result.traceback)
   end

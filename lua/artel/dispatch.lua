@@ -45,6 +45,7 @@ local dispatch = {}
 ---@field onOverload (fun(channel))? called when a message does not fit into the queue
 ---@field onClose fun()? called when this end is about to be closed
 ---@field lingers boolean? what is queued is still to be sent after the peer's end
+---@field onAnswered fun()? called when what request() asked was answered or given up
 ---@field onEnd table? a waiter woken when `ended` is settled, also by our own close
 ---@field explainEnd (fun(channel, err): artel.Error?)? makes the final error; nil: not known yet
 ---@field explainLoss (fun(channel, err): artel.Error)? the error of who could not send
@@ -245,6 +246,7 @@ local function answered(channel, state, waiter)
     if core.isOpen(channel) then core.takeAnswers(channel, state) end
   else
     scheduler.wake(waiter)
+    if state.onAnswered then state.onAnswered() end
   end
 end
 

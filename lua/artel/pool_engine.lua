@@ -61,12 +61,13 @@ end
 
 local function finish(engine, job, value, err)
   if job.ended then return end
-  if job.queueEntry then engine.deadlines:cancel(job.queueEntry) end
-  if job.runEntry then engine.deadlines:cancel(job.runEntry) end
+  -- First what needs no memory: from here on it is an end that is still to be told.
   job.ended, job.answer, job.failure = true, value, err
   job.nextUntold, engine.untold = engine.untold, job
   engine.openBytes = engine.openBytes - #job.bytes
   if err then engine.failed = engine.failed + 1 else engine.finished = engine.finished + 1 end
+  if job.queueEntry then engine.deadlines:cancel(job.queueEntry) end
+  if job.runEntry then engine.deadlines:cancel(job.runEntry) end
   tellEnds(engine)
   if engine.closing and engine.openBytes == 0 then engine.onIdle() end
 end
@@ -161,17 +162,17 @@ local LONG_RUN = 0.05
 --- Takes back what waits behind a request that runs for long.
 local function freeFollowers(engine, slot, worker, served)
   slot.freeEntry = nil
-  if slot.worker ~= worker or slot:load() < 2 then return end
+  if slot.worker ~= worker or slot.inFlight < 2 then return end
   if slot.served == served then
     slot.depth = 1
-    slot:takeBack(slot:load() - 1, engine.queue, requeue)
+    slot:takeBack(slot.inFlight - 1, engine.queue, requeue)
   else
     engine:watchFollowers(slot)
   end
 end
 
 function Engine:watchFollowers(slot)
-  if slot.freeEntry or slot:load() < 2 then return end
+  if slot.freeEntry or slot.inFlight < 2 then return end
   slot.freeEntry = self.deadlines:add(LONG_RUN, freeFollowers, self, slot, slot.worker, slot.served)
 end
 
@@ -216,7 +217,9 @@ local function balance(engine)
   for _, slot in ipairs(engine.slots) do
     local load = slot:load()
     if load == 0 and slot:hasRoom() and slot:isAlive() then idle = slot end
-    if load > 1 and (not busiest or load > busiest:load()) then busiest = slot end
+    if load > 1 and slot.inFlight > 0 and (not busiest or load > busiest:load()) then
+      busiest = slot
+    end
   end
   if not idle or not busiest then return false end
   return busiest:takeBack(busiest:load() // 2, engine.queue, requeue) > 0
@@ -252,6 +255,7 @@ function Engine:assign()
     error(err, 0)
   end
   self.staff:renew()
+  self.staff:reapLeaving()
 end
 
 -- ---- answers, time-outs, cancelling ----
@@ -290,6 +294,7 @@ end
 --- Called when a job was answered, or from the run queue when its channel has ended.
 local function onAnswer(job)
   local engine, slot = job.engine, job.slot
+  engine:assignSoon()
   local value, err = job.value, job.err
   if slot and err and rawequal(err, slot.state.ended) then
     lost(engine, job, err)
@@ -298,12 +303,11 @@ local function onAnswer(job)
     job.value, job.err = nil, nil
     if not slot then return end
     local run = slot:answered(job)
-    job.slot = nil
     if not job.givenUp then finish(engine, job, value, err) end
+    job.slot = nil
     if run then engine.runTimes:add(run) end
   end
   if engine.closing and job.givenUp then engine.onIdle() end
-  engine:assignSoon()
 end
 
 -- Seconds between two looks at a request that has not begun.
@@ -329,8 +333,11 @@ function checkRunning(engine, job, slot, id)
   if job.ended or job.done or job.slot ~= slot or job.id ~= id then return end
   local state, begun = core.claimState(slot.worker, id)
   if state == "queued" and slot:standsStill(job) then
-    return giveUp(engine, job, core.newError { kind = "timeout", phase = "queued",
-      message = ("the worker did nothing at all for %g s"):format(job.timeout) })
+    local err = core.newError { kind = "timeout", phase = "queued",
+      message = ("the worker did nothing at all for %g s"):format(job.timeout) }
+    -- What pool[i]:request() asks has no claim word: a worker that is busy with it is not killed.
+    if slot:load() == slot.inFlight then return giveUp(engine, job, err) end
+    if slot:recall(job) then return finish(engine, job, nil, err) end
   end
   -- The worker wrote it: one that lies about it shall not gain time.
   begun = math.max(job.sentAt, math.min(begun or job.sentAt, core.now()))
@@ -358,13 +365,14 @@ end
 
 --- A job has waited too long: here, or at a worker behind others.
 function queueTimedOut(engine, job)
+  local err = core.newError { kind = "timeout", phase = "queued",
+    message = ("no worker was free within %g s"):format(engine.options.queueTimeout) }
   if job.isQueued then
     withdraw(engine, job)
   elseif job.ended or not job.slot or not job.slot:recall(job) then
     return
   end
-  finish(engine, job, nil, core.newError { kind = "timeout", phase = "queued",
-    message = ("no worker was free within %g s"):format(engine.options.queueTimeout) })
+  finish(engine, job, nil, err)
 end
 
 --- Takes a request in. `onEnd(job)` is called when it has ended: job.answer, or job.failure.
@@ -403,6 +411,7 @@ end
 --- is still moved and tried again, and so they are still replaced.
 function Engine:takeNoMore()
   self.closing = true
+  tellEnds(self)
   self:endQueued(closedError)
 end
 
@@ -419,6 +428,7 @@ end
 --- Ends what has not; the workers are about to be ended too.
 function Engine:endAll()
   self.ending = true
+  tellEnds(self)
   self:endQueued(closedError)
   for _, slot in ipairs(self.slots) do
     for _, job in pairs(slot.jobs) do finish(self, job, nil, closedError()) end

@@ -102,12 +102,14 @@ local function countLateBirth(staff)
 end
 
 --- Whether a death at birth shows that others would die the same way. One that somebody has
---- killed or closed shows nothing: of such ones several are needed.
+--- killed or closed shows nothing.
 local function isTelling(err) return not err.signal and (err.kind ~= "closed" or err.exitCode) end
 
 --- A worker has died before it was ready.
 local function diedAtBirth(staff, slot, err)
   local tooMany = countLateBirth(staff)
+    -- Each may take so long to die that never so many do within the time.
+    or not staff.everReady and slot.failures >= staff.engine.options.restartLimit.count
   local report = asBootstrap(err)
   if tooMany and not staff.suspended then staff.suspendedSlot = slot end
   if tooMany or staff.suspended then staff.suspended = report end
@@ -156,6 +158,7 @@ local function start(staff, slot)
     if not waiter.err then cameUp(staff, slot, worker) end
     engine:assign()
   end, state.readyWaiter)
+  function state.onAnswered() engine:assignSoon() end
   state.onEnd = scheduler.callbackWaiter(function()
     if not engine.ending then hasEnded(staff, slot, worker, state.ended) end
     engine:assign()

@@ -32,7 +32,6 @@ local function turn(engine)
   end
   engine.deadlines:run()
   engine:assign()
-  engine.staff:reapLeaving()
 end
 
 local function block(engine, isDone, deadline)

@@ -44,6 +44,7 @@ function requests.cancel(channel, state, id)
   state.pending[id] = nil
   state.pendingCount = state.pendingCount - 1
   if core.isOpen(channel) and core.queue(channel, frame.CANCEL, id) then core.flush(channel) end
+  if state.onAnswered then state.onAnswered() end
 end
 
 local function abandonRequest(waiter) requests.cancel(waiter.channel, waiter.state, waiter.id) end

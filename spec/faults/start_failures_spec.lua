@@ -100,7 +100,7 @@ describe("a worker that cannot start", function()
       ["return { new = function() return nil, 'no such device' end }"] =
         "module.lua answers nil, no such device",
       ["local M = {} function M:new() return self.x end return M"] =
-        "(new is called without self: define it as M.new(...), with a dot)",
+        "(is new defined with a colon? It is called without self)",
       ["return false"] = "module.lua is a boolean; it must be a table",
       ["return function() end"] = "module.lua is nil; it must be a table",
     }

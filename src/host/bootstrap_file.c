@@ -66,7 +66,11 @@ static const char *find_fault(lua_State *L)
 static void drop_word(lua_State *L)
 {
     const char *message = lua_tostring(L, -1);
-    const char *word = strstr(message, " near ");
+    const char *place = strchr(message, ':'); /* in "path:12: complaint near word" */
+    while (place != NULL && strspn(place + 1, "0123456789") == 0) {
+        place = strchr(place + 1, ':');
+    }
+    const char *word = place == NULL ? NULL : strstr(place, " near ");
     if (word != NULL) {
         lua_pushlstring(L, message, (size_t)(word - message));
         lua_replace(L, -2);
