@@ -20,9 +20,9 @@ local waiting = require "artel.waiting"
 ---@field queued integer jobs in it that have not ended
 ---@field openBytes integer of all requests that have not ended
 ---@field deadlines artel.Deadlines
----@field untold table? the newest job whose end is still to be told; `nextUntold` the others
+---@field untold table|false the newest job whose end is still to be told; `nextUntold` the others
 ---@field onIdle fun() called when the last request of a pool that is being closed may have ended
----@field closing boolean? nothing is taken any more; what runs has the time to finish
+---@field closing boolean nothing is taken any more; what runs has the time to finish
 ---@field ending boolean? it has had that time: the workers are being ended
 ---@field closed boolean? they have ended
 local Engine = {}
@@ -36,6 +36,7 @@ function Engine.new(options, start, encode)
     options = options, encode = encode, slots = {}, queue = Queue.new(), queued = 0,
     openBytes = 0, deadlines = Deadlines.new(), finished = 0, failed = 0, turn = 0,
     waitTimes = Percentiles.new(), runTimes = Percentiles.new(),
+    untold = false, closing = false, -- looked at for each request: found here, not looked for
   }, Engine)
   engine.assignWaiter = scheduler.callbackWaiter(function()
     engine.assignsSoon = false
@@ -54,7 +55,7 @@ local function tellEnds(engine)
   local job = engine.untold
   while job do
     job.onEnd(job)
-    engine.untold, job.nextUntold = job.nextUntold, nil
+    engine.untold, job.nextUntold = job.nextUntold, false
     job = engine.untold
   end
 end
@@ -62,13 +63,19 @@ end
 local function finish(engine, job, value, err)
   if job.ended then return end
   -- First what needs no memory: from here on it is an end that is still to be told.
+  local untold = engine.untold
   job.ended, job.answer, job.failure = true, value, err
-  job.nextUntold, engine.untold = engine.untold, job
+  job.nextUntold, engine.untold = untold, job
   engine.openBytes = engine.openBytes - #job.bytes
   if err then engine.failed = engine.failed + 1 else engine.finished = engine.finished + 1 end
   if job.queueEntry then engine.deadlines:cancel(job.queueEntry) end
   if job.runEntry then engine.deadlines:cancel(job.runEntry) end
-  tellEnds(engine)
+  job.onEnd(job)
+  engine.untold = untold
+  if untold then
+    job.nextUntold = false
+    tellEnds(engine)
+  end
   if engine.closing and engine.openBytes == 0 then engine.onIdle() end
 end
 
@@ -144,7 +151,7 @@ end
 local function leastBusy(open)
   local best, least = nil, math.huge
   for i = 1, #open do
-    local load = open[i]:load()
+    local load = open[i].state.pendingCount -- as Slot:load(), without a call for each request
     if load < least then best, least = i, load end
   end
   return best
@@ -216,8 +223,9 @@ local function balance(engine)
   local idle, busiest
   for _, slot in ipairs(engine.slots) do
     local load = slot:load()
-    if load == 0 and slot:hasRoom() and slot:isAlive() then idle = slot end
-    if load > 1 and slot.inFlight > 0 and (not busiest or load > busiest:load()) then
+    if load == 0 then
+      if slot:hasRoom() and slot:isAlive() then idle = slot end
+    elseif load > 1 and slot.inFlight > 0 and (not busiest or load > busiest:load()) then
       busiest = slot
     end
   end
@@ -255,7 +263,7 @@ function Engine:assign()
     error(err, 0)
   end
   self.staff:renew()
-  self.staff:reapLeaving()
+  if next(self.staff.leaving) then self.staff:reapLeaving() end
 end
 
 -- ---- answers, time-outs, cancelling ----
@@ -396,7 +404,7 @@ function Engine:submit(value, timeout, onEnd, run, index)
     onEnd = onEnd, attempts = 0, queuedAt = core.now(), onAnswer = onAnswer, callback = onAnswer,
     -- What every job comes to have; a table that grows is made anew each time.
     run = run, index = index, isQueued = false, wasSent = false, done = false, ended = false,
-    slot = nil, id = nil, sentAt = nil, answer = nil, failure = nil, nextUntold = nil }
+    slot = nil, id = nil, sentAt = nil, answer = nil, failure = nil, nextUntold = false }
   enqueue(self, job)
   self.openBytes = self.openBytes + #bytes
   if options.queueTimeout then
