@@ -159,8 +159,7 @@ static int claim_finish(lua_State *L)
     return claim_run_time(L);
 }
 
-/* Beside the functions: claimSlots, how many requests may be in flight, and claimIdMax.
- */
+/* Beside the functions: claimSlots and claimIdMax, the limits of claims.h. */
 void artel_claims_register(lua_State *L)
 {
     static const luaL_Reg FUNCTIONS[] = {{"queueBody", queue_body},
