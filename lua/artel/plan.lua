@@ -162,7 +162,6 @@ function plan.build(profile, source, furtherArguments, forAddress)
   if not built.implementation then return nil, reason end
   addProcess(built, profile)
   addChannel(built, profile, forAddress and SHARED_LIMITS or DEDICATED_LIMITS)
-  if forAddress then built.outputPath = built.outputPath or "/dev/null" end
   built.stage1, built.stage2 = profile:getStage1Parts(), profile:getStage2Parts()
   built.stage3 = profile:getStage3Parts()
   built.scripts = scriptsOf(profile)

@@ -143,7 +143,8 @@ function BootstrapProfile:setSocketContextExpression(value) end
 ---@return artel.BootstrapProfile self
 function BootstrapProfile:setAdminCookie(value) end
 
---- Where a worker's standard output and error are appended. Default: inherited; `/dev/null` for shared workers.
+--- Where a worker's standard output and error are appended. Default: inherited;
+--- `/dev/null` for shared workers that a client starts.
 ---@param value string|nil
 ---@return artel.BootstrapProfile self
 function BootstrapProfile:setOutputPath(value) end

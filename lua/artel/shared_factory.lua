@@ -75,8 +75,9 @@ local function awaitReport(channel, built, level, timeout)
   if err.step == "already" then return false end
   if err.kind == "closed" then
     err.kind = "bootstrap"
-    err.message = ("the host for %s ended before it was ready; what it printed is in %s")
-      :format(built.address, built.outputPath)
+    err.message = ("the host for %s ended before it was ready; %s"):format(built.address,
+      built.outputPath and "what it printed is in " .. built.outputPath
+        or "what it printed is lost without an output path (setOutputPath)")
   end
   return nil, err
 end

@@ -249,6 +249,15 @@ describe("a shared worker under a service manager", function()
     assert.matches("cannot be used", service.text)
   end)
 
+  it("leaves what it prints to its manager where no output path is named", function()
+    local profile = compile { stage1Parts = { "error 'not like this'" } }:getBootstrapProfile()
+    profile:setOutputPath(nil)
+    profile:compileScriptWithExpression(ECHO, address)
+    local service = serve()
+    assert.equal(1, service.awaitEnd())
+    assert.matches("stage1: .*not like this", service.text)
+  end)
+
   it("reads its file as data alone, and takes no wrong type for what is missing", function()
     compile()
     for text, fault in pairs {

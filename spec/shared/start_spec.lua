@@ -243,6 +243,21 @@ describe("a shared worker's start", function()
     support.stop(factory, address)
   end)
 
+  it("prints into /dev/null where no output path is named, and says so", function()
+    local factory, address = support.factory(), support.unixAddress()
+    factory:getBootstrapProfile():setOutputPath(nil)
+    local dies = "{ onMessage = print, initialize = function() os.exit(3) end }"
+    local started, err = factory:startSharedWorkerWithExpression(address, dies)
+    assert.is_nil(started)
+    assert.matches("lost without an output path", err.message)
+    assert(factory:startSharedWorkerWithExpression(address, COUNTER))
+    local pid = assert(factory:getSharedWorkerProcessId(address))
+    for number = 1, 2 do
+      assert.equal("/dev/null", uv.fs_readlink(("/proc/%d/fd/%d"):format(pid, number)))
+    end
+    support.stop(factory, address)
+  end)
+
   it("leaves the starter no child", function()
     local factory, address = support.start(COUNTER)
     local pid = uv.os_getpid()

@@ -243,6 +243,10 @@ static int prepare_process(lua_State *L)
             parent); /* where there is none, the channel's end does */
     }
     const char *output_path = field_string(L, "outputPath");
+    if (output_path == NULL && has_field(L, "address") && !lua_isnil(L, CHANNEL)) {
+        output_path = "/dev/null"; /* a daemon leaves the terminal of who has started it;
+                                      a service manager keeps what its services print */
+    }
     if (code == 0 && output_path != NULL) {
         int status = artel_output_redirect(output_path);
         if (status < 0) {
