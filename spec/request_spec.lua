@@ -220,11 +220,14 @@ describe("a request", function()
 
   local RAISED = {
     { "error('text', 0)", "text", "text" },
-    { "error({ code = 7 })", "table", { code = 7 } },
+    { "error({ code = 7 })", 'remote: {"code":7}', { code = 7 } },
+    { "error({ print })", "remote: an error that is a table" },
+    { "error({ ('x'):rep(2000) })", "remote: an error that is a table", { ("x"):rep(2000) } },
+    { "error(setmetatable({}, { __name = 'class' }))", "remote: {}", {} },
     { "error(setmetatable({}, { __tostring = function() return 'odd' end }))", "odd", nil },
     { "error(setmetatable({}, { __tostring = function() error('no') end }))", "without a text" },
     { "error()", "nil" },
-    { "return nil, { why = 'so' }", "table", { why = "so" } },
+    { "return nil, { why = 'so' }", 'remote: {"why":"so"}', { why = "so" } },
   }
   for _, case in ipairs(RAISED) do
     it("whose handler does " .. case[1] .. " ends 'remote', and the worker goes on", function()

@@ -10,9 +10,8 @@ local function fail(step, part, message, traceback)
 end
 
 local function toFailure(err)
-  -- What a part raised may be any value, also one whose __tostring raises.
-  local ok, text = pcall(tostring, err)
-  return { message = ok and text or "an error without a text", traceback = core.traceback(text, 2) }
+  local text = require("artel.error_frames").textOf(err)
+  return { message = text, traceback = core.traceback(text, 2) }
 end
 
 --- Calls `fn(...)`; answers true and what it answers, or false and a failure.

@@ -9,15 +9,27 @@ local errorFrames = {}
 
 -- ---- ours ----
 
+-- So much of a text always travels.
+local TEXT_LEN_MAX = 1000
+
+--- What is in a table: that tells more than where in the memory it lies.
+local function contentOf(value)
+  local ok, text = pcall(core.encode, "json", value)
+  return ok and text and #text <= TEXT_LEN_MAX and text or "an error that is a table"
+end
+
+local function hasText(value)
+  local metatable = getmetatable(value)
+  return metatable ~= nil and (type(metatable) ~= "table" or metatable.__tostring ~= nil)
+end
+
 --- The text of whatever was raised, also of a value whose __tostring raises.
 function errorFrames.textOf(err)
   if err == nil then return "an error that is nil" end
+  if type(err) == "table" and not hasText(err) then return contentOf(err) end
   local ok, text = pcall(tostring, err)
   return ok and text or "an error without a text"
 end
-
--- So much of a text always travels.
-local TEXT_LEN_MAX = 1000
 
 --- A text that every encoding can carry, and that fits under any sensible limit.
 local function plainText(text)
