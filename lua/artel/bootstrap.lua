@@ -113,14 +113,60 @@ end
 local HANDLERS = { "run", "setLoop", "initialize", "onConnect", "onMessage", "onRequest",
   "onDisconnect", "onQuery", "onStop", "terminate" }
 
---- The names of the functions in a table, for who has misspelt one of them.
-local function functionsIn(implementation)
-  local names = {}
-  for key, value in next, type(implementation) == "table" and implementation or {} do
-    if type(key) == "string" and isCallable(value) then names[#names + 1] = key end
+--- The names of the functions of an implementation and of the classes behind it.
+local function functionNames(implementation)
+  local names, seen = {}, {}
+  local holder = implementation
+  while type(holder) == "table" and not seen[holder] do
+    seen[holder] = true
+    for key, value in next, holder do
+      if type(key) == "string" and isCallable(value) then names[#names + 1] = key end
+    end
+    local metatable = getmetatable(holder)
+    holder = type(metatable) == "table" and rawget(metatable, "__index")
   end
   table.sort(names)
+  return names
+end
+
+--- What it has, for who has misspelt one of them.
+local function functionsIn(implementation)
+  local names = functionNames(implementation)
   return #names > 0 and "; it has " .. table.concat(names, ", ") or ""
+end
+
+--- Whether two names are the same but for one letter (more, less, another), or for two swapped.
+local function isNear(one, other)
+  local at = 1
+  while at <= #one and one:byte(at) == other:byte(at) do at = at + 1 end
+  local rest, otherRest = one:sub(at), other:sub(at)
+  return rest:sub(2) == otherRest or rest == otherRest:sub(2) or rest:sub(2) == otherRest:sub(2)
+    or rest:sub(3) == otherRest:sub(3) and rest:sub(1, 2):reverse() == otherRest:sub(1, 2)
+end
+
+local ALIKE_LEN = 5 -- letters: shorter names are near too many others
+
+--- The handler that who has written `name` must have meant, if it is none itself.
+local function handlerMeant(name)
+  local plain, meant = name:gsub("_", ""):lower(), nil
+  for _, handler in ipairs(HANDLERS) do
+    local wanted = handler:lower()
+    if name == handler then return nil end
+    if plain == wanted or #plain >= ALIKE_LEN and plain:sub(1, 2) == wanted:sub(1, 2)
+      and isNear(plain, wanted) then meant = handler end
+  end
+  return meant
+end
+
+--- Fails when a handler is misspelt: it would never be called, and nobody would hear of it.
+local function checkNames(implementation, name)
+  for _, key in ipairs(functionNames(implementation)) do
+    local meant = handlerMeant(key)
+    if meant then
+      fail("construct", nil, ("%s of the implementation %s is no handler and would never be called;"
+        .. " is %s meant?"):format(key, name, meant))
+    end
+  end
 end
 
 local SHORT = 80 -- bytes of an expression that a message may quote
@@ -153,6 +199,7 @@ local function checkImplementation(plan, implementation)
     fail("construct", nil, ("the implementation %s has none of run, onMessage and onRequest%s")
       :format(name, functionsIn(implementation)))
   end
+  if isShared or not implementation.run then checkNames(implementation, name) end
 end
 
 --- Handlers are coroutines, and any of them may be the first to load luv.

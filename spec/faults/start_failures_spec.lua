@@ -27,6 +27,18 @@ describe("a worker that cannot start", function()
     { "no handler at all", {}, "{}", "construct", "none of run, onMessage and onRequest" },
     { "a misspelt handler", {}, "{ onMesage = print, [1] = print, other = 5 }", "construct",
       "none of run, onMessage and onRequest; it has onMesage" },
+    { "a misspelt handler of a class", {},
+      "setmetatable({}, { __index = { onMesage = print } })", "construct", "it has onMesage" },
+    { "a misspelt handler beside a good one", {}, "{ onRequest = print, onMesage = print }",
+      "construct", "onMesage of the implementation { onRequest = print, onMesage = print } is no "
+      .. "handler and would never be called; is onMessage meant?" },
+    { "a handler in small letters", {},
+      "setmetatable({ onRequest = print }, { __index = { onmessage = print } })", "construct",
+      "is onMessage meant?" },
+    { "a handler with an underscore", {}, "{ onRequest = print, on_message = print }", "construct",
+      "is onMessage meant?" },
+    { "a handler in another English", {}, "{ onRequest = print, initialise = print }", "construct",
+      "is initialize meant?" },
     { "a handler that is no function", {}, "{ onMessage = print, onConnect = 'x' }", "construct",
       "onConnect of the implementation { onMessage = print, onConnect = 'x' } is a string; it must "
       .. "be a function" },
