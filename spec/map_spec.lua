@@ -208,6 +208,20 @@ describe("artel.map", function()
       .. "fill it)", function() artel.map(function(n) return n end, { 1, nil, 3 }) end)
   end)
 
+  it("refuses what pairs and ipairs answer, which need their table at each call", function()
+    local workers <close> = pool(ECHO, 1)
+    for name, make in pairs { pairs = pairs, ipairs = ipairs } do
+      local text = ("(a list or an iterator expected, got what %s answers: give the list itself)")
+        :format(name)
+      helper.raisesHere("bad argument #1 to 'map' " .. text, function()
+        workers:map(make { 1 })
+      end)
+      helper.raisesHere("bad argument #2 to 'imap' " .. text, function()
+        artel.imap("some.module", make { 1 })
+      end)
+    end
+  end)
+
   it("refuses a table that is no list, which would be taken for an empty one", function()
     local function echo(n) return n end
     for _, items in ipairs { { a = 1 }, { [2] = 1 }, { n = 1, m = 2 } } do

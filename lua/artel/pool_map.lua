@@ -21,11 +21,18 @@ local function isEmpty(items)
   return key == nil or key == "n" and next(items, key) == nil
 end
 
+-- What is no iterator without the table that it is called with.
+local STATELESS = { [next] = "pairs", [ipairs {}] = "ipairs" }
+
 --- Raises unless `items` can be mapped over. A hole would be taken for the end of the list, and a
 --- table by names for a list without any item.
 ---@param position integer of the argument
 ---@param level integer as for error(), seen from the caller
 function poolMap.checkItems(items, name, position, level)
+  if STATELESS[items] then
+    error(("bad argument #%d to '%s' (a list or an iterator expected, got what %s answers: give the "
+      .. "list itself)"):format(position, name, STATELESS[items]), level + 1)
+  end
   if type(items) == "function" then return end
   if type(items) ~= "table" then
     error(("bad argument #%d to '%s' (a list or an iterator expected, got %s)"):format(position,
