@@ -311,6 +311,32 @@ describe("artel.async", function()
     assert.is_nil(result.errors:find "seen")
   end)
 
+  it("says once that no loop lets its functions go on", function()
+    local result = helper.script [[
+      local artel = require "artel"
+      local left, right = artel.channelPair()
+      for _ = 1, 2 do artel.async(function() print(left:receiveMessage()) end) end
+      right:sendMessage "never seen"
+    ]]
+    assert.equal(0, result.code, result.errors)
+    assert.equal("", result.output)
+    assert.equal("artel: a function of artel.async was still waiting when its program ended: "
+      .. "uv.run() or task:await() lets it go on\n", result.errors)
+  end)
+
+  it("leaves in peace who has stopped the loop", function()
+    local result = helper.script [[
+      local artel, uv = require "artel", require "luv"
+      local left, right = artel.channelPair()
+      artel.async(function() print(left:receiveMessage()) left:receiveMessage() end)
+      right:sendMessage "seen"
+      local timer = uv.new_timer()
+      timer:start(0, 0, function() uv.stop() end)
+      repeat uv.run "once" until not timer:is_active()
+    ]]
+    assert.same({ 0, "seen\n", "" }, { result.code, result.output, result.errors })
+  end)
+
   it("shows what an error object says when it escapes", function()
     local script = [[
       local artel, uv = require "artel", require "luv"

@@ -8,7 +8,8 @@ local uv = core.requireOnMainThread "luv"
 ---@class artel.LuvLoop
 ---@field serveFirst fun(set: userdata, owners: table<integer, any>)? gets all that are ready, and
 --- leaves those that are to have their callbacks called
-local loop = { uv = uv }
+---@field hasTurned boolean whether the program has let it run, as far as we have seen
+local loop = { uv = uv, hasTurned = false }
 
 --- What escapes a luv callback ends the program, and luv shows nothing but strings: so every
 --- error becomes its text and a traceback.
@@ -16,6 +17,7 @@ local function toText(err) return core.traceback(err, 2) end
 
 local function guarded(fn)
   return function()
+    loop.hasTurned = true
     local ok, text = xpcall(fn, toText)
     if not ok then error(text, 0) end
   end

@@ -11,12 +11,18 @@ local waiting = require "artel.waiting"
 local Task = {}
 local metatable = { __name = "artel.Task", __index = Task }
 
+local hasComplained = false -- that no loop runs: once for all tasks
+
 -- Reports errors that nobody has awaited once nobody can any more: when the task is collected,
--- at the latest when Lua ends.
+-- at the latest when Lua ends. And a program that has let no task go on: it has no loop.
 function metatable.__gc(task)
   if task.failed and not task.awaited then
     io.stderr:write("artel: an error in artel.async that nobody awaited: ",
       task.report or tostring(task.err), "\n")
+  elseif not task.done and not hasComplained and scheduler.loop().hasTurned == false then
+    hasComplained = true
+    io.stderr:write("artel: a function of artel.async was still waiting when its program ended: "
+      .. "uv.run() or task:await() lets it go on\n")
   end
 end
 
