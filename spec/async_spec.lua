@@ -225,7 +225,7 @@ describe("artel.async", function()
     local task = artel.async(function()
       local worker = helper.worker(helper.raw "for m in channel:messages() do end")
       local closing <close> = setmetatable({}, { __close = function() -- luacheck: ignore
-        cleaned = worker:close()
+        cleaned = worker:close(TIMEOUT)
       end })
       left:receiveMessage()
     end)

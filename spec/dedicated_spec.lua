@@ -73,7 +73,7 @@ describe("a dedicated worker", function()
         second = setmetatable({}, { __gc = function() note "second" error "not seen" end })
         for _ in channel:messages() do end
         %s]]):format(path, expected[1])))
-      assert.equal(expected[2], worker:close())
+      assert.equal(expected[2], worker:close(TIMEOUT))
       assert.equal("second\nfirst\n", helper.read(path))
     end)
   end
@@ -92,7 +92,7 @@ describe("a dedicated worker", function()
         end]]):format(path)))
       worker:sendMessage(1)
       assert.equal(1, worker:receiveMessage(TIMEOUT))
-      assert.equal(0, worker:close())
+      assert.equal(0, worker:close(TIMEOUT))
       local loaded = helper.read(path)
       assert.matches("artel.core\n", loaded, 1, true)
       assert.is_nil(loaded:find("artel.channel", 1, true), loaded)
@@ -107,7 +107,7 @@ describe("a dedicated worker", function()
           assert.is_true(worker:sendMessage(n))
           assert.equal(("%d squared is %d"):format(n, n * n), worker:receiveMessage(TIMEOUT))
         end
-        assert.equal(0, worker:close())
+        assert.equal(0, worker:close(TIMEOUT))
       end)
 
       it(("answers them in a script in another folder: %s over %s"):format(module, encoding),
@@ -145,7 +145,7 @@ describe("a dedicated worker", function()
       worker:sendMessage "first"
       assert.equal("first", worker:receiveMessage(TIMEOUT))
       assert.equal("second", worker:request "second")
-      assert.equal(0, worker:close())
+      assert.equal(0, worker:close(TIMEOUT))
       assert.equal(([[
 stage 1
 stage 1, second part
@@ -174,7 +174,7 @@ terminate
       local sharing = status:getCounters()[1]
       assert.same({ "shared_memory", used == "socket" and 0 or 1 },
         { sharing:getName(), sharing:getValue() })
-      worker:close()
+      worker:close(TIMEOUT)
       assert.equal("exited with code 0", tostring(worker:getStatus()))
     end
   end)
@@ -254,7 +254,7 @@ terminate
         local inner = assert(require "artel".createWorkerWithExpression(expression))
         inner:sendMessage "to the inner one"
         local answer = inner:receiveMessage()
-        return { answer, (inner:close()) }
+        return { answer, (inner:close(60)) }
       end }]]):format(luv))
       assert.same({ "to the inner one", 0 }, worker:request(ECHO, { timeout = TIMEOUT }))
     end
@@ -373,7 +373,7 @@ terminate
     local count = 0
     for message in worker:messages() do count = count + #message end
     assert.equal(10 << 20, count)
-    assert.equal(0, select(2, worker:receiveMessage()).exitCode)
+    assert.equal(0, worker:close(TIMEOUT))
   end)
 
   it("starts whatever limits its profile sets for messages", function()
@@ -401,7 +401,7 @@ describe("closing a worker", function()
     assert.is_true(worker:isRunning())
     assert.is_nil(worker:getExitStatus())
     assert.matches("running", tostring(worker))
-    assert.equal(9, worker:close())
+    assert.equal(9, worker:close(TIMEOUT))
     assert.equal(9, worker:close())
     assert.equal(9, worker:getExitStatus())
     assert.is_false(worker:isRunning())
@@ -470,7 +470,7 @@ describe("closing a worker", function()
     } do
       tasks[n] = artel.async(wait)
     end
-    assert.equal(0, helper.await(function() return (worker:close()) end))
+    assert.equal(0, helper.await(function() return (worker:close(TIMEOUT)) end))
     for _, task in ipairs(tasks) do
       local answer, err = task:await(TIMEOUT)
       assert.is_nil(answer)

@@ -152,6 +152,7 @@ describe("closing a pool", function()
     assert.is_true(workers:waitUntilReady(TIMEOUT))
     for _ in workers:imap { 1, 2 } do
       if not engine.closing then
+        helper.eventually(function() return pools.status(workers).busy == 0 end)
         for _ = 1, 2 do -- the second time the next start is put off
           workers[1]:kill "KILL"
           assert.equal("SIGKILL", select(2, workers:receiveMessage(TIMEOUT)).signal)

@@ -72,7 +72,7 @@ describe("the process of a worker", function()
     local path = folder.path .. "/output"
     for n = 1, 2 do
       local worker <close> = helper.worker(helper.raw("print(" .. n .. ")"), { outputPath = path })
-      worker:close()
+      worker:close(TIMEOUT)
     end
     assert.equal("1\n2\n", helper.read(path))
     local umask = tonumber(helper.read "/proc/self/status":match "\nUmask:%s*(%d+)", 8)

@@ -6,6 +6,7 @@
 #include "memory_file.h"
 #include "test.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -110,6 +111,7 @@ static void one_of_two_processes_wins(void)
     if (child == 0) {
         for (uint32_t id = 1; id <= ROUNDS; id++) {
             while (atomic_load(offered) < id) {
+                sched_yield();
             }
             if (artel_claims_begin(worker, id)) {
                 atomic_fetch_add(begun, 1);
@@ -124,6 +126,7 @@ static void one_of_two_processes_wins(void)
         atomic_store(offered, id);
         recalled += artel_claims_recall(master, id) ? 1 : 0;
         while (atomic_load(answered) < id) {
+            sched_yield();
         }
     }
     int status = 0;
