@@ -21,8 +21,10 @@ local PRELUDE = [=[
       return ("%s %s %s"):format(value.kind, value.errno or "-", value.message)
     elseif type(value) == "table" and getmetatable(value) == nil then
       return table.concat(value, " ")
+    elseif type(value) == "userdata" then -- without how it is: it may have ended by now
+      return (tostring(value):gsub("artel worker %d+", "worker"):gsub(", [^,]*$", ""))
     end
-    return (tostring(value):gsub("artel worker %d+", "worker"))
+    return tostring(value)
   end
   local function step(name, fn, ...)
     local ok, value, err = pcall(fn, ...)
@@ -157,7 +159,7 @@ end
 local ALWAYS = { always = true }
 -- In the place of an error: the call does nothing, and answers that it is done.
 local NOTHING_DONE = "0"
-local OVER_SOCKET = { create = "socket, running" }
+local OVER_SOCKET = { create = "socket$" }
 local EXITED = "closed %- .*exited with code 1"
 
 local GROUPS = {
