@@ -67,6 +67,21 @@ describe("channel:registerRead", function()
     assert.same({ 2, 3, 4 }, got)
   end)
 
+  it("lets the loop do everything else while its listener leaves a message where it is", function()
+    local pair <close> = helper.pair()
+    local left, right = pair.left, pair.right
+    local calls, rounds = 0, 0
+    local check = uv.new_check() -- it is called after each look for input
+    check:start(function() rounds = rounds + 1 end)
+    left:registerRead(uv, function() calls = calls + 1 end)
+    right:sendMessage(1)
+    runUntil(function() return calls == 100 or rounds == 1000 end)
+    check:stop()
+    assert.is_true(rounds >= 99 and rounds < 1000, ("%d calls in %d rounds"):format(calls, rounds))
+    left:receiveMessage(0)
+    left:unregisterRead(uv)
+  end)
+
   it("is called again while the listener leaves a message where it is", function()
     local pair <close> = helper.pair()
     local left, right = pair.left, pair.right

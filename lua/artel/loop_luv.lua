@@ -142,21 +142,33 @@ local function stopTimer(timer)
   resting[#resting + 1] = timer
 end
 
--- uv.run "once" sleeps after the timers that were due before it, though it has had its event.
--- An idle handle makes the loop come round instead.
-local idle, rounds = nil, 0
+-- Makes the loop come round: it is called before the loop would sleep, which it does not while
+-- the handle is active. A timer would not do: what it starts that is due at once is called right
+-- behind it, before the loop looks at anything else, and so on.
+local idle, rounds = nil, 0 -- so many calls are still wanted
+local soon, served = {}, {} -- callbacks; and those of the call that is under way
 
-local function onIdle()
+local onIdle = guarded(function()
   rounds = rounds - 1
-  if rounds == 0 then idle:stop() end
-end
+  if #soon == 0 then
+    if rounds <= 0 then idle:stop() end
+    return
+  end
+  rounds = math.max(rounds, 1) -- uv.run "once" would sleep, though it has had its event
+  uv.unref(idle)
+  soon, served = served, soon
+  for i = 1, #served do
+    local callback = served[i]
+    served[i] = nil
+    callback()
+  end
+end)
 
 local function comeRound()
   if not idle or idle:is_closing() then
     idle = uv.new_idle()
     uv.unref(idle)
   end
-  rounds = 2 -- it is called before the loop would sleep, and in the round after that
   idle:start(onIdle)
 end
 
@@ -165,7 +177,8 @@ local function newTimer()
   timer.fire = guarded(function()
     local callback = timer.callback
     stopTimer(timer)
-    comeRound()
+    comeRound() -- uv.run "once" sleeps after the timers that were due before it
+    rounds = 2 -- now, and in the round after that
     callback()
   end)
   return timer
@@ -201,7 +214,11 @@ function loop.after(seconds, callback, background)
   return use
 end
 
---- Calls `callback()` from the loop, as soon as possible.
-function loop.soon(callback) loop.after(0, callback) end
+--- Calls `callback()` in the next round of the loop.
+function loop.soon(callback)
+  comeRound()
+  soon[#soon + 1] = callback
+  uv.ref(idle)
+end
 
 return loop
