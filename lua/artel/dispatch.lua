@@ -18,7 +18,7 @@ local dispatch = {}
 ---@field asideBytes integer what all that was set aside took in the stream
 ---@field messageWaiters artel.Queue
 ---@field requests artel.Queue of { value, id }: for receiveRequest()
----@field requestsAside artel.Queue? of { id, ok, value, bytes }: taken in by lookAhead()
+---@field requestsAside artel.Queue? of { id, ok, value, bytes }: they had to wait
 ---@field asideById table<integer, table>? the same, by id
 ---@field requestWaiters artel.Queue
 ---@field writeWaiters artel.Queue those who wait until at most `mark` bytes are queued
@@ -227,8 +227,37 @@ local function giveRequest(channel, state, id, entry, ok, value)
   end
 end
 
+-- No more requests are set aside than this, bytes and number: they are found by ids, which a peer
+-- can choose so that they collide, since Lua hashes numbers without a seed.
+local REQUEST_BYTES_ASIDE_MAX, REQUESTS_ASIDE_MAX = 1 << 20, 4096
+
+local function maySetRequestAside(state)
+  local requests = state.requestsAside
+  return state.asideBytes < REQUEST_BYTES_ASIDE_MAX
+    and not (requests and requests:length() >= REQUESTS_ASIDE_MAX)
+end
+
+--- Decodes a request that cannot be dispatched yet.
+local function setRequestAside(channel, state, id)
+  if not state.requestsAside then state.requestsAside, state.asideById = Queue.new(), {} end
+  local entry = { id = id, ok = nil, value = nil, bytes = 0 } -- as in setAside()
+  state.requestsAside:reserve()
+  state.asideById[id] = entry
+  local before = core.unread(channel)
+  entry.ok, entry.value = core.take(channel)
+  entry.bytes = before - core.unread(channel)
+  state.requestsAside:push(entry)
+  state.asideBytes = state.asideBytes + entry.bytes
+end
+
 local function takeRequest(channel, state, id)
-  if not mayTakeRequest(state) then return false end
+  if not mayTakeRequest(state) then
+    -- What onConnect, or a handler while the worker stops, waits for may stand behind this one.
+    if state.pendingCount == 0 and state.messageWaiters:isEmpty() then return false end
+    if not maySetRequestAside(state) then return false end
+    setRequestAside(channel, state, id)
+    return true
+  end
   local entry
   if state.answersRequests then
     entry = { value = nil, id = nil }
@@ -381,16 +410,6 @@ local function pumpFrames(channel, state)
   end
 end
 
--- lookAhead() sets no more aside than this, bytes, and requests: these are found by ids, which a
--- peer can choose so that they collide, since Lua hashes numbers without a seed.
-local LOOK_AHEAD_MAX, LOOK_AHEAD_REQUESTS_MAX = 1 << 20, 4096
-
-local function mayLookAhead(state)
-  local requests = state.requestsAside
-  return state.asideBytes < LOOK_AHEAD_MAX
-    and not (requests and requests:length() >= LOOK_AHEAD_REQUESTS_MAX)
-end
-
 -- What lookAhead() may dispatch: it wakes somebody and calls nobody.
 local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CANCEL] = true }
 
@@ -398,7 +417,7 @@ local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CAN
 --- know whether it still should.
 function dispatch.lookAhead(channel, state)
   local hasFilled = false
-  while core.isOpen(channel) and mayLookAhead(state) do
+  while core.isOpen(channel) and maySetRequestAside(state) do
     local kind, id = core.peek(channel)
     if kind == nil and not hasFilled then -- not before: what it may not dispatch would heap up
       hasFilled = true
@@ -412,14 +431,7 @@ function dispatch.lookAhead(channel, state)
         takeMessage(channel, state)
       end
     elseif kind == frame.REQUEST then
-      if not state.requestsAside then state.requestsAside, state.asideById = Queue.new(), {} end
-      local before = core.unread(channel)
-      local ok, value = core.take(channel)
-      local bytes = before - core.unread(channel)
-      local entry = { id = id, ok = ok, value = value, bytes = bytes }
-      state.requestsAside:push(entry)
-      state.asideById[id] = entry
-      state.asideBytes = state.asideBytes + bytes
+      setRequestAside(channel, state, id)
     else
       return
     end
