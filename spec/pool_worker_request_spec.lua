@@ -50,6 +50,29 @@ describe("a request to one worker of a pool", function()
     assert.same({ 300, 0, 0 }, { counts.done, counts.failed, counts.busy })
   end)
 
+  for when, expression in pairs {
+    ["while it answers"] = [[{ onRequest = function(_, request, channel)
+      return request .. channel:request "?"
+    end }]],
+    ["before it answers"] = [[{
+      onConnect = function(self, channel) self.config = channel:request "?" end,
+      onRequest = function(self, request) return request .. self.config end,
+    }]],
+  } do
+    it("is one thing, what the worker asks " .. when .. " is another", function()
+      helper.await(function()
+        local workers <close> = artel.WorkerFactory.new()
+          :createWorkerPoolWithExpression(expression, 1)
+        local asked = artel.async(function() return workers:request "x" end)
+        local question, reply = workers[1]:receiveRequest(TIMEOUT)
+        assert.equal("?", question)
+        assert.is_true(reply "y")
+        assert.equal("xy", outcome(asked))
+        assert.same({ 1, 0 }, { status(workers).done, status(workers).failed })
+      end)
+    end)
+  end
+
   it("reaches a raw worker", function()
     local workers <close> = artel.WorkerFactory.new():createWorkerPoolWithExpression(
       [[{ run = function(_, channel)

@@ -292,14 +292,13 @@ function core.claimState(channel, id) end
 ---@return number seconds
 function core.claimRunTime(channel, id) end
 
---- In the worker. False: the master has taken the request back.
+--- False, in a pool's worker alone: the master has taken the request back.
 ---@param id integer
 ---@return boolean
 function core.claimBegin(channel, id) end
 
---- In the worker, before the answer is queued. Answers how long it ran, as claimRunTime.
+--- In the worker, before the answer is queued.
 ---@param id integer
----@return number seconds
 function core.claimFinish(channel, id) end
 
 -- ---- functions and terminals ----

@@ -140,23 +140,29 @@ static int claim_run_time(lua_State *L)
     return 1;
 }
 
+/* Those of the requests that this end is asked. What a worker asks its master has none: its
+ * ids are the worker's own. */
+static struct artel_claims *check_own_claims(lua_State *L)
+{
+    return artel_check_box(L, 1)->worker_end ? check_claims(L) : NULL;
+}
+
 /* claimBegin(channel, id) → boolean: false when the master has taken the request back */
 static int claim_begin(lua_State *L)
 {
-    struct artel_claims *claims = check_claims(L);
+    struct artel_claims *claims = check_own_claims(L);
     lua_pushboolean(L, claims == NULL || artel_claims_begin(claims, check_id(L)));
     return 1;
 }
 
-/* claimFinish(channel, id) → seconds that it ran, as claimRunTime; before the answer is
- * queued */
+/* claimFinish(channel, id), before the answer is queued */
 static int claim_finish(lua_State *L)
 {
-    struct artel_claims *claims = check_claims(L);
+    struct artel_claims *claims = check_own_claims(L);
     if (claims != NULL) {
         artel_claims_finish(claims, check_id(L));
     }
-    return claim_run_time(L);
+    return 0;
 }
 
 /* Beside the functions: claimSlots and claimIdMax, the limits of claims.h. */
