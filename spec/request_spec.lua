@@ -223,7 +223,7 @@ describe("a request", function()
     { "error({ code = 7 })", 'remote: {"code":7}', { code = 7 } },
     { "error({ print })", "remote: an error that is a table" },
     { "error({ ('x'):rep(2000) })", "remote: an error that is a table", { ("x"):rep(2000) } },
-    { "error(setmetatable({}, { __name = 'class' }))", "remote: {}", {} },
+    { "error(setmetatable({}, { __name = 'class' }))", "remote: []", {} },
     { "error(setmetatable({}, { __tostring = function() return 'odd' end }))", "odd", nil },
     { "error(setmetatable({}, { __tostring = function() error('no') end }))", "without a text" },
     { "error()", "nil" },
