@@ -1,5 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- What is declared for editors apart from the code, compared with what there is: neither more nor
+-- less.
 local core = require "artel.core"
+local uv = require "luv"
 require "artel.channel"
 
 -- What each file declares, and the table in which that really is.
@@ -8,18 +11,46 @@ local FILES = {
   ["lua/artel/sockets_meta.lua"] = { class = "artel.core.sockets", table = core.sockets },
 }
 
--- The names of the fields and functions of each class: names["artel.core.files"].stat.
-local function declared(path)
-  local names, class = {}, nil
+local API = "lua/artel/api_meta.lua"
+
+local function read(path)
   local file <close> = assert(io.open(path))
-  for line in file:lines() do
-    local opened = line:match "^%-%-%-@class (artel%.core[%w.]*)"
-    class = opened or class
-    if opened then names[class] = names[class] or {} end
-    local name = line:match "^%-%-%-@field (%w+)" or line:match "^function [%w.]-(%w+)%("
-    if name then names[class][name] = true end
+  return file:read "a"
+end
+
+-- Of each class in the files its fields and functions: names["artel.core.files"].stat. A field's
+-- value is its type and what is said about it.
+local function declared(...)
+  local names, class = {}, nil
+  for _, path in ipairs { ... } do
+    for line in io.lines(path) do
+      local opened = line:match "^%-%-%-@class (artel[%w.]*)"
+      class = opened or class
+      if opened then names[class] = names[class] or {} end
+      local name, text = line:match "^%-%-%-@field (%w+)%?? (.+)"
+      if name == "private" then name = nil end
+      name = name or line:match "^function [%w.:]-(%w+)%("
+      if name then names[class][name] = text or true end
+    end
   end
   return names
+end
+
+-- What the pattern finds in the text, as a set.
+local function namesIn(text, pattern)
+  local names = {}
+  for name in text:gmatch(pattern) do names[name] = true end
+  return names
+end
+
+local function declaredKinds() return namesIn(read(API), '\n%-%-%-| "(%w+)"') end
+
+-- The names in the first column of the table with that heading in docs/api.md.
+local function documented(heading)
+  local rows = read("docs/api.md"):match("\n| " .. heading .. " |(.-)\n\n")
+  local columns = {}
+  for column in rows:gmatch "\n| (.-) |" do columns[#columns + 1] = column end
+  return namesIn(table.concat(columns, "\n"), "`(%w+)")
 end
 
 -- What one has and the other has not, as text.
@@ -53,13 +84,56 @@ for path, described in pairs(FILES) do
   end)
 end
 
-describe("the annotations of channels", function()
-  it("name the methods that C gives them", function()
-    local file <close> = assert(io.open "lua/artel/channel.lua")
-    local text = file:read "a"
-    for name in pairs(core.class "artel.Channel") do
-      assert(text:find("---@field " .. name .. " fun(self", 1, true)
-        or text:find("function Channel:" .. name .. "(", 1, true), name)
+describe(API, function()
+  local names = declared(API)
+
+  it("is Lua", function() assert(loadfile(API)) end)
+
+  it("declares the fields of errors that docs/api.md names", function()
+    local fields = documented "field"
+    fields.path = true -- docs/wire.md has it: others may send it, though no artel does
+    assert.equal("", difference(names["artel.Error"], fields))
+  end)
+
+  it("declares the kinds of errors that docs/api.md names", function()
+    assert.equal("", difference(declaredKinds(), documented "kind"))
+  end)
+end)
+
+describe("the errors that are made in Lua", function()
+  local fields, kinds = {}, {}
+
+  -- Adds the fields that a file gives to errors or looks at, and its kinds.
+  local function look(text)
+    for kind in text:gmatch '%f[%w]kind = "(%w+)"' do kinds[kind] = true end
+    text = text:gsub('"[^"\n]*"', "")
+    for name in text:gmatch "%f[%w_]err%.(%w+)" do fields[name] = true end
+    for _, pattern in ipairs { "newError (%b{})", "errorWith(%b())", "local more = (%b{})" } do
+      for made in text:gmatch(pattern) do
+        for name in made:gmatch "(%w+) =%s" do fields[name] = true end
+      end
     end
+  end
+
+  setup(function()
+    local folder = assert(uv.fs_scandir "lua/artel")
+    for name in uv.fs_scandir_next, folder do
+      if name:find "%.lua$" then look(read("lua/artel/" .. name)) end
+    end
+  end)
+
+  it("have the fields that are declared", function()
+    assert.equal("", difference(declared(API)["artel.Error"], fields))
+  end)
+
+  it("are of the kinds that are declared", function()
+    assert.equal("", difference(declaredKinds(), kinds))
+  end)
+end)
+
+describe("the annotations of channels", function()
+  it("name the methods that there are", function()
+    local names = declared("lua/artel/channel.lua")["artel.Channel"]
+    assert.equal("", difference(names, core.class "artel.Channel"))
   end)
 end)

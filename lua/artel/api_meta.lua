@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: Apache-2.0
+---@meta
+-- luacheck: ignore 631
+-- Never run: the types that users meet and that no function's own comment can declare. A spec
+-- compares their names with the real ones.
+
+-- ---- errors ----
+
+---@alias artel.ErrorKind
+---| "bootstrap" # the worker did not come up
+---| "cancelled" # the task was cancelled, the map had ended, or the pool was closed
+---| "closed" # the other side has gone, or this end was closed meanwhile
+---| "connect" # no connection could be made
+---| "decode" # one frame could not be understood; the channel lives on
+---| "disabled" # the kill switch forbids the start, or cannot be read or changed
+---| "encode" # the value, or the response to a request, cannot be sent
+---| "listen" # the worker cannot listen at that address
+---| "overloaded" # the queue is full; nothing was taken
+---| "oversize" # longer than setMaxMessageSize allows
+---| "protocol" # what came is no frame; the channel has ended
+---| "remote" # a handler raised or gave a reason, or nobody there answers requests
+---| "spawn" # the process could not be started
+---| "timeout" # not within the time given
+
+--- What comes behind nil. tostring() gives the kind and the message.
+---@class artel.Error
+---@field kind artel.ErrorKind what to decide by
+---@field message string the sentence
+---@field errno? string the system's name for it, such as "ENOENT"
+---@field exitCode? integer how a worker's process ended by itself
+---@field signal? string what ended it, such as "SIGKILL"
+---@field peakMemory? integer most bytes resident of that process
+---@field traceback? string of what raised in a worker
+---@field value? any what a handler raised, or gave as its reason
+---@field step? string what failed in a start, such as "stage1"
+---@field part? integer and which part of it
+---@field phase? "queued"|"running" of a request
+---@field attempts? integer how many times a pool's request may have begun
+---@field index? integer which item of a map
+---@field worker? artel.Worker who died in a pool
+---@field lastOutput? string the end of what it wrote to its standard error
+---@field outOfMemory? boolean whether the kernel has killed some process for want of memory
+---@field path? string what a peer that is not artel may tell besides
+---@operator concat(any): string
