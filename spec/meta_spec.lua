@@ -2,6 +2,7 @@
 -- What is declared for editors apart from the code, compared with what there is: neither more nor
 -- less.
 local core = require "artel.core"
+local poolOptions = require "artel.pool_options"
 local uv = require "luv"
 require "artel.channel"
 
@@ -97,6 +98,21 @@ describe(API, function()
 
   it("declares the kinds of errors that docs/api.md names", function()
     assert.equal("", difference(declaredKinds(), documented "kind"))
+  end)
+
+  it("declares the options that there are", function()
+    local options = declared(API)
+    for _, class in ipairs { "artel.MapOptions", "artel.PoolOptions" } do -- which it inherits
+      for name in pairs(options[class]) do options["artel.MapWithPoolOptions"][name] = true end
+    end
+    for class, check in pairs {
+      ["artel.MapOptions"] = poolOptions.map,
+      ["artel.MapWithPoolOptions"] = poolOptions.both,
+      ["artel.PoolOptions"] = poolOptions.pool,
+    } do
+      local _, reason = check { unknown = true }
+      assert.equal("", difference(options[class], namesIn(reason:match "there are: (.*)", "%w+")))
+    end
   end)
 end)
 

@@ -42,3 +42,41 @@
 ---@field outOfMemory? boolean whether the kernel has killed some process for want of memory
 ---@field path? string what a peer that is not artel may tell besides
 ---@operator concat(any): string
+
+-- ---- pools and maps ----
+
+--- Of map and imap of a pool.
+---@class artel.MapOptions
+---@field errors? "collect" map goes on behind an error, and answers the errors too
+---@field onProgress? fun(done: integer, total?: integer)
+---@field progress? boolean a line on a terminal
+---@field timeout? number seconds that each request may run
+
+--- Of createWorkerPool.
+---@class artel.PoolOptions
+---@field workers? integer by default as many as processors
+---@field maxQueue? integer requests that may wait; 65,536 by default
+---@field maxQueueBytes? integer bytes of them; 256 MiB by default
+---@field queueTimeout? number seconds that a request may wait for a worker
+---@field requestTimeout? number seconds that a request may run
+---@field cancelGrace? number seconds that a handler has once its request was given up, 1 by default
+---@field retries? integer how often what may have begun is tried again when its worker died
+---@field maxRequestsPerWorker? integer who has served so many is replaced
+---@field restartLimit? artel.RestartLimit
+---@field captureOutput? boolean keep the end of each worker's standard error for err.lastOutput
+---@field arguments? any[] of the constructor, behind the profile's
+---@field onWorkerExit? fun(index: integer, err: artel.Error) told of each death
+
+--- More deaths at birth within so many seconds suspend a pool.
+---@class artel.RestartLimit
+---@field count? integer 5 by default
+---@field within? number 10 by default
+
+--- Of artel.map and artel.imap.
+---@class artel.MapWithPoolOptions: artel.MapOptions, artel.PoolOptions
+---@field context? any the function's second argument, sent once to each worker
+
+--- What map answers.
+---@class artel.MapResults
+---@field [integer] any the response to each item
+---@field n integer how many items there were

@@ -110,7 +110,7 @@ end
 
 --- Sends a request and waits for its response.
 ---@param value any what the peer's onRequest gets
----@param options? { timeout: number } seconds
+---@param options? { timeout?: number } seconds
 ---@return any response
 ---@return artel.Error? err
 function Channel:request(value, options)

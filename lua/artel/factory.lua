@@ -130,8 +130,8 @@ end
 --- Starts a pool.
 ---@param field "module"|"expression" what `text` is
 ---@param text string
----@param count? integer|table
----@param options? table
+---@param count? integer|artel.PoolOptions
+---@param options? artel.PoolOptions
 ---@param level integer where misuse is raised, as for error()
 ---@return artel.WorkerPool
 function WorkerFactory:startPool(field, text, count, options, level)
@@ -150,8 +150,8 @@ end
 
 --- Starts a pool of workers that run a module.
 ---@param module string
----@param count? integer|table how many, or the options; by default as many as processors
----@param options? table
+---@param count? integer|artel.PoolOptions how many, or the options instead
+---@param options? artel.PoolOptions
 ---@return artel.WorkerPool
 function WorkerFactory:createWorkerPool(module, count, options)
   local pool = self:startPool("module", module, count, options, 2)
@@ -160,6 +160,8 @@ end
 
 --- Starts a pool of workers whose implementation is the value of a Lua expression.
 ---@param expression string
+---@param count? integer|artel.PoolOptions how many, or the options instead
+---@param options? artel.PoolOptions
 ---@return artel.WorkerPool
 function WorkerFactory:createWorkerPoolWithExpression(expression, count, options)
   local pool = self:startPool("expression", expression, count, options, 2)

@@ -70,8 +70,8 @@ end
 
 --- See WorkerFactory:createWorkerPool.
 ---@param module string
----@param count? integer|table
----@param options? table
+---@param count? integer|artel.PoolOptions
+---@param options? artel.PoolOptions
 ---@return artel.WorkerPool
 function artel.createWorkerPool(module, count, options)
   local pool = factory():startPool("module", module, count, options, 2)
@@ -79,6 +79,9 @@ function artel.createWorkerPool(module, count, options)
 end
 
 --- See WorkerFactory:createWorkerPoolWithExpression.
+---@param expression string
+---@param count? integer|artel.PoolOptions
+---@param options? artel.PoolOptions
 ---@return artel.WorkerPool
 function artel.createWorkerPoolWithExpression(expression, count, options)
   local pool = factory():startPool("expression", expression, count, options, 2)
@@ -88,9 +91,9 @@ end
 --- Calls `what` for every item on every core; the results in order.
 ---@param what function|string `fn(item, context)` without upvalues, or a module with onRequest
 ---@param items any[]|fun(): any
----@param options? table those of a pool and of its map, and `context`
----@return any[]? results with `n`
----@return artel.Error|table? err
+---@param options? artel.MapWithPoolOptions
+---@return artel.MapResults? results nil at the first error
+---@return artel.Error|table<integer, artel.Error>? err or all of them, collected by index
 function artel.map(what, items, options)
   local results, err = maps.map(factory(), what, items, options, 2)
   return results, err
@@ -99,7 +102,11 @@ end
 --- The same as an iterator of index, response, err, item, in order of completion.
 ---@param what function|string
 ---@param items any[]|fun(): any
----@param options? table
+---@param options? artel.MapWithPoolOptions
+---@return fun(): integer?, any, artel.Error?, any iterator
+---@return nil
+---@return nil
+---@return table closing for the loop that is left: ends the rest
 function artel.imap(what, items, options)
   local iterate, state, initial, closing = maps.imap(factory(), what, items, options, 2)
   return iterate, state, initial, closing -- no tail call: errors are to name who has called this

@@ -19,6 +19,8 @@ local TERMINATE_GRACE = 1 -- seconds between SIGTERM and SIGKILL
 
 --- Workers of one implementation. `#pool`, `pool[i]` and `ipairs(pool)` give the workers.
 ---@class artel.WorkerPool
+---@field [integer] artel.Worker
+---@operator len: integer
 local WorkerPool = {}
 
 local ENGINE = {} -- the key of a pool's engine
@@ -164,7 +166,7 @@ end
 
 --- Sends a request to the least busy worker and waits for the response.
 ---@param value any what onRequest gets
----@param options? { timeout: number } running time in seconds
+---@param options? { timeout?: number } running time in seconds
 ---@return any response
 ---@return artel.Error? err
 function WorkerPool:request(value, options)
@@ -194,9 +196,9 @@ end
 
 --- One request for each item; the results in the order of the items.
 ---@param items any[]|fun(): any
----@param options? table
----@return any[]? results with `n`; nil at the first error
----@return artel.Error|table? err with `index`; with errors = "collect" the errors by index
+---@param options? artel.MapOptions
+---@return artel.MapResults? results nil at the first error
+---@return artel.Error|table<integer, artel.Error>? err or all of them, collected by index
 function WorkerPool:map(items, options)
   local engine = engineOf(self, 2)
   local results, err = poolMap.map(engine, items, checkMap(items, options, "map", 2), 2)
@@ -205,7 +207,11 @@ end
 
 --- One request for each item; iterates over index, response, err, item as they end.
 ---@param items any[]|fun(): any
----@param options? table
+---@param options? artel.MapOptions
+---@return fun(): integer?, any, artel.Error?, any iterator
+---@return nil
+---@return nil
+---@return table closing for the loop that is left: ends the rest
 function WorkerPool:imap(items, options)
   local engine = engineOf(self, 2)
   return poolMap.imap(engine, items, checkMap(items, options, "imap", 2))
