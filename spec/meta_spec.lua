@@ -102,7 +102,8 @@ describe(API, function()
 
   it("declares the options that there are", function()
     local options = declared(API)
-    for _, class in ipairs { "artel.MapOptions", "artel.PoolOptions" } do -- which it inherits
+    -- What is inherited is not declared again.
+    for _, class in ipairs { "artel.MapOptions", "artel.PoolOptions" } do
       for name in pairs(options[class]) do options["artel.MapWithPoolOptions"][name] = true end
     end
     for class, check in pairs {
@@ -112,6 +113,13 @@ describe(API, function()
     } do
       local _, reason = check { unknown = true }
       assert.equal("", difference(options[class], namesIn(reason:match "there are: (.*)", "%w+")))
+    end
+  end)
+
+  it("declares the handlers that workers look for and docs/api.md names", function()
+    local looked = read("lua/artel/bootstrap.lua"):match "\nlocal HANDLERS = (%b{})"
+    for _, real in ipairs { namesIn(looked, '"(%w+)"'), documented "handler" } do
+      assert.equal("", difference(names["artel.Implementation"], real))
     end
   end)
 end)

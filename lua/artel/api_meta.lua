@@ -80,3 +80,19 @@
 ---@class artel.MapResults
 ---@field [integer] any the response to each item
 ---@field n integer how many items there were
+
+-- ---- implementations ----
+
+--- What runs in a worker. It has one of run, onMessage and onRequest; a shared worker
+--- does not look for run.
+---@class artel.Implementation
+---@field run? fun(self, channel: artel.Channel) everything is yours; return when the channel has ended
+---@field setLoop? fun(self, loop: table) before initialize; what require "luv" returns
+---@field initialize? fun(self) before onConnect
+---@field onConnect? fun(self, channel: artel.Channel, peerName?: string) a master is there
+---@field onMessage? fun(self, message: any, channel: artel.Channel, peerName?: string) a message came
+---@field onRequest? fun(self, request: any, channel: artel.Channel, peerName?: string): any, any the response, or nil and a reason
+---@field onDisconnect? fun(self, channel: artel.Channel, err: artel.Error) that master has gone
+---@field onQuery? fun(self, privileged: boolean): string|artel.WorkerStatus|table|nil shared: how it is
+---@field onStop? fun(self) shared: it listens no more; take off the loop what is yours
+---@field terminate? fun(self) last of all
