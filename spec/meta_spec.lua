@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What is declared for editors apart from the code, compared with what there is: neither more nor
 -- less.
+local artel = require "artel"
 local core = require "artel.core"
+local killSwitchMethods = require "artel.kill_switch_methods"
 local poolOptions = require "artel.pool_options"
+local sharedFactory = require "artel.shared_factory"
 local uv = require "luv"
-require "artel.channel"
 
 -- What each file declares, and the table in which that really is.
 local FILES = {
@@ -116,6 +118,21 @@ describe(API, function()
     end
   end)
 
+  it("declares what is added to factories and to artel when they are loaded", function()
+    local added = {}
+    for _, list in ipairs { sharedFactory.names, killSwitchMethods.names } do
+      for _, name in ipairs(list) do added[name] = true end
+    end
+    assert.equal("", difference(names["artel.WorkerFactory"], added))
+    assert.equal("", difference(names["artel"], added))
+  end)
+
+  it("declares that alike in both places, but for self", function()
+    for name, text in pairs(names["artel.WorkerFactory"]) do
+      assert.equal((text:gsub("^fun%(self,? ?", "fun(")), names["artel"][name])
+    end
+  end)
+
   it("declares the handlers that workers look for and docs/api.md names", function()
     local looked = read("lua/artel/bootstrap.lua"):match "\nlocal HANDLERS = (%b{})"
     for _, real in ipairs { namesIn(looked, '"(%w+)"'), documented "handler" } do
@@ -155,9 +172,23 @@ describe("the errors that are made in Lua", function()
   end)
 end)
 
-describe("the annotations of channels", function()
-  it("name the methods that there are", function()
+describe("annotations", function()
+  it("name the methods of channels", function()
     local names = declared("lua/artel/channel.lua")["artel.Channel"]
     assert.equal("", difference(names, core.class "artel.Channel"))
+  end)
+
+  it("name the methods of factories", function()
+    local names = declared("lua/artel/factory.lua", API)["artel.WorkerFactory"]
+    assert.equal("", difference(names, artel.WorkerFactory))
+  end)
+
+  it("name the functions of artel, but for those that stand in its table", function()
+    local names = declared("lua/artel/init.lua", API)["artel"]
+    local real = {}
+    for name in pairs(artel) do real[name] = true end
+    local own = read("lua/artel/init.lua"):match "\nlocal artel = (%b{})"
+    for name in pairs(namesIn(own, "\n  (%w+) = ")) do real[name] = nil end
+    assert.equal("", difference(names, real))
   end)
 end)

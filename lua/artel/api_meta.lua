@@ -96,3 +96,41 @@
 ---@field onQuery? fun(self, privileged: boolean): string|artel.WorkerStatus|table|nil shared: how it is
 ---@field onStop? fun(self) shared: it listens no more; take off the loop what is yours
 ---@field terminate? fun(self) last of all
+
+-- ---- shared workers and the kill switch ----
+
+--- shared_factory.lua and kill_switch_methods.lua add these to the class.
+---@class artel.WorkerFactory
+---@field connectToSharedWorker fun(self, address: string, module?: string, autoStart?: boolean): artel.SharedWorker?, artel.Error? with a module one is started where nobody listens
+---@field connectToSharedWorkerWithExpression fun(self, address: string, expression?: string, autoStart?: boolean): artel.SharedWorker?, artel.Error? with an expression one is started where nobody listens
+---@field startSharedWorker fun(self, address: string, module: string): boolean?, artel.Error? true when it listens, false when one answers there already
+---@field startSharedWorkerWithExpression fun(self, address: string, expression: string): boolean?, artel.Error? true when it listens, false when one answers there already
+---@field getSharedWorkerProcessId fun(self, address: string): integer?, artel.Error? of the process that listens there, on this machine
+---@field stopSharedWorker fun(self, address: string, timeout?: number): boolean?, artel.Error? true when its process has gone, false when nobody listens there
+---@field querySharedWorker fun(self, address: string, timeout?: number): artel.WorkerStatus?, artel.Error? how it is; 5 s by default
+---@field disableSharedWorker fun(self, addresses: string|string[]|(fun(...): string?), ...): true?, artel.Error? forbids them to start; those that run go on
+---@field reEnableSharedWorker fun(self, addresses: string|string[]|(fun(...): string?), ...): true?, artel.Error? allows again what disableSharedWorker has forbidden
+---@field disableSharedWorkersGlobally fun(self): true?, artel.Error? forbids every shared worker to start
+---@field reEnableSharedWorkersGlobally fun(self): true?, artel.Error? takes that back; single addresses stay forbidden
+---@field reEnableAllSharedWorkers fun(self): true?, artel.Error? forbids nothing any more
+---@field getDisabledSharedWorkers fun(self): string[]?, artel.Error? those that are forbidden one by one
+---@field isSharedWorkerDisabled fun(self, address: string): boolean, artel.Error? by itself or since all are; true, err when the switch cannot be read
+---@field areSharedWorkersDisabledGlobally fun(self): boolean, artel.Error? true, err when the switch cannot be read
+
+--- The same again: init.lua adds them with a default factory.
+---@class artel
+---@field connectToSharedWorker fun(address: string, module?: string, autoStart?: boolean): artel.SharedWorker?, artel.Error? with a module one is started where nobody listens
+---@field connectToSharedWorkerWithExpression fun(address: string, expression?: string, autoStart?: boolean): artel.SharedWorker?, artel.Error? with an expression one is started where nobody listens
+---@field startSharedWorker fun(address: string, module: string): boolean?, artel.Error? true when it listens, false when one answers there already
+---@field startSharedWorkerWithExpression fun(address: string, expression: string): boolean?, artel.Error? true when it listens, false when one answers there already
+---@field getSharedWorkerProcessId fun(address: string): integer?, artel.Error? of the process that listens there, on this machine
+---@field stopSharedWorker fun(address: string, timeout?: number): boolean?, artel.Error? true when its process has gone, false when nobody listens there
+---@field querySharedWorker fun(address: string, timeout?: number): artel.WorkerStatus?, artel.Error? how it is; 5 s by default
+---@field disableSharedWorker fun(addresses: string|string[]|(fun(...): string?), ...): true?, artel.Error? forbids them to start; those that run go on
+---@field reEnableSharedWorker fun(addresses: string|string[]|(fun(...): string?), ...): true?, artel.Error? allows again what disableSharedWorker has forbidden
+---@field disableSharedWorkersGlobally fun(): true?, artel.Error? forbids every shared worker to start
+---@field reEnableSharedWorkersGlobally fun(): true?, artel.Error? takes that back; single addresses stay forbidden
+---@field reEnableAllSharedWorkers fun(): true?, artel.Error? forbids nothing any more
+---@field getDisabledSharedWorkers fun(): string[]?, artel.Error? those that are forbidden one by one
+---@field isSharedWorkerDisabled fun(address: string): boolean, artel.Error? by itself or since all are; true, err when the switch cannot be read
+---@field areSharedWorkersDisabledGlobally fun(): boolean, artel.Error? true, err when the switch cannot be read

@@ -112,7 +112,8 @@ function artel.imap(what, items, options)
   return iterate, state, initial, closing -- no tail call: errors are to name who has called this
 end
 
--- See lua/artel/shared_factory.lua and lua/artel/kill_switch_methods.lua.
+-- See lua/artel/shared_factory.lua and lua/artel/kill_switch_methods.lua; for their types,
+-- lua/artel/api_meta.lua.
 for _, names in ipairs { sharedFactory.names, killSwitchMethods.names } do
   for _, name in ipairs(names) do
     artel[name] = function(...) return artel.WorkerFactory[name](factory(), ...) end

@@ -59,13 +59,10 @@ local function changeFor(factory, method, change, level)
   return killSwitch.change(path, change, nil, waiting.check(level + 1))
 end
 
---- Adds the methods to WorkerFactory.
+--- Adds the methods to WorkerFactory. Their types are in api_meta.lua.
 ---@param class artel.WorkerFactory
 function methods.extend(class)
   --- Forbids workers to start; those that run go on.
-  ---@param addresses string|string[]|fun(): string?
-  ---@return true?
-  ---@return artel.Error? err
   function class:disableSharedWorker(addresses, ...)
     local list = collect(addresses, "disableSharedWorker", 2, ...)
     local done, err = changeFor(self, "disableSharedWorker", changes.disable(list), 2)
@@ -73,9 +70,6 @@ function methods.extend(class)
   end
 
   --- Allows again what disableSharedWorker has forbidden.
-  ---@param addresses string|string[]|fun(): string?
-  ---@return true?
-  ---@return artel.Error? err
   function class:reEnableSharedWorker(addresses, ...)
     local list = collect(addresses, "reEnableSharedWorker", 2, ...)
     local done, err = changeFor(self, "reEnableSharedWorker", changes.enable(list), 2)
@@ -83,32 +77,24 @@ function methods.extend(class)
   end
 
   --- Forbids every shared worker to start.
-  ---@return true?
-  ---@return artel.Error? err
   function class:disableSharedWorkersGlobally()
     local done, err = changeFor(self, "disableSharedWorkersGlobally", changes.setGlobal(true), 2)
     return done, err
   end
 
   --- Takes disableSharedWorkersGlobally back; single addresses stay forbidden.
-  ---@return true?
-  ---@return artel.Error? err
   function class:reEnableSharedWorkersGlobally()
     local done, err = changeFor(self, "reEnableSharedWorkersGlobally", changes.setGlobal(false), 2)
     return done, err
   end
 
   --- Forbids nothing any more.
-  ---@return true?
-  ---@return artel.Error? err
   function class:reEnableAllSharedWorkers()
     local done, err = changeFor(self, "reEnableAllSharedWorkers", changes.enableAll(), 2)
     return done, err
   end
 
   --- The addresses that are forbidden one by one.
-  ---@return string[]?
-  ---@return artel.Error? err
   function class:getDisabledSharedWorkers()
     local fields, err = killSwitch.read(pathOf(self, "getDisabledSharedWorkers", 2))
     if not fields then return nil, err end
@@ -116,9 +102,6 @@ function methods.extend(class)
   end
 
   --- Whether no worker may start at the address: by itself, or since none may.
-  ---@param forAddress string
-  ---@return boolean disabled also when the switch cannot be read
-  ---@return artel.Error? err
   function class:isSharedWorkerDisabled(forAddress)
     local path = pathOf(self, "isSharedWorkerDisabled", 2)
     local parsed, reason = address.parse(forAddress)
@@ -129,8 +112,6 @@ function methods.extend(class)
   end
 
   --- Whether no shared worker at all may start.
-  ---@return boolean disabled also when the switch cannot be read
-  ---@return artel.Error? err
   function class:areSharedWorkersDisabledGlobally()
     local fields, err = killSwitch.read(pathOf(self, "areSharedWorkersDisabledGlobally", 2))
     if not fields then return true, err end

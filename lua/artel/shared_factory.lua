@@ -275,16 +275,13 @@ local function addCreators(class, field, suffix)
   end
 end
 
---- Adds the methods to WorkerFactory.
+--- Adds the methods to WorkerFactory. Their types are in api_meta.lua.
 ---@param class artel.WorkerFactory
 function factory.extend(class)
   addCreators(class, "module", "")
   addCreators(class, "expression", "WithExpression")
 
   --- The process that listens at an address of this machine.
-  ---@param forAddress string
-  ---@return integer? pid nil when nobody listens there
-  ---@return artel.Error? err
   function class:getSharedWorkerProcessId(forAddress)
     local normalized, parsed = checkAddress(forAddress, 2)
     local mode = waiting.check(2)
@@ -296,17 +293,9 @@ function factory.extend(class)
   end
 
   --- Asks the worker at an address to stop, and waits until its process has gone.
-  ---@param forAddress string
-  ---@param timeout? number seconds
-  ---@return boolean? stopped false when nothing listens there
-  ---@return artel.Error? err
   function class:stopSharedWorker(forAddress, timeout) return stop(self, forAddress, timeout, 1) end
 
   --- Asks the worker at an address how it is.
-  ---@param forAddress string
-  ---@param timeout? number seconds, 5 by default
-  ---@return artel.WorkerStatus?
-  ---@return artel.Error? err
   function class:querySharedWorker(forAddress, timeout)
     return query(self, forAddress, timeout, 1)
   end
