@@ -103,12 +103,13 @@ describe(API, function()
   end)
 
   it("declares the options that there are", function()
-    local options = declared(API)
+    local options = declared(API, "lua/artel/profile_meta.lua")
     -- What is inherited is not declared again.
     for _, class in ipairs { "artel.MapOptions", "artel.PoolOptions" } do
       for name in pairs(options[class]) do options["artel.MapWithPoolOptions"][name] = true end
     end
     for class, check in pairs {
+      ["artel.BootstrapProfileOptions"] = artel.BootstrapProfile.fromOptions,
       ["artel.MapOptions"] = poolOptions.map,
       ["artel.MapWithPoolOptions"] = poolOptions.both,
       ["artel.PoolOptions"] = poolOptions.pool,

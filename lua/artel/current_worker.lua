@@ -23,6 +23,7 @@ local function plan()
 end
 
 --- The luv module that the worker runs, or nil when it does not use luv (yet).
+---@return table?
 function WorkerRunner.getLoop()
   return current and current.loop or package.loaded.luv
 end
@@ -33,7 +34,8 @@ function WorkerRunner.getAdminCookie() return plan().adminCookie end
 ---@return string?
 function WorkerRunner.getKillSwitchPath() return plan().killSwitchPath end
 
---- "msgpack", "json", or { module =, options = }.
+--- Nil in a process that is no worker.
+---@return "msgpack"|"json"|artel.CustomChannelFactory|nil
 function WorkerRunner.getChannelFactory() return plan().factory or plan().encoding end
 
 --- The table of socket options of a shared worker.

@@ -23,7 +23,7 @@ local WorkerFactory = {}
 local metatable = { __name = "artel.WorkerFactory", __index = WorkerFactory }
 
 --- A factory for the profile, or for one made of the options.
----@param profile? artel.BootstrapProfile|table
+---@param profile? artel.BootstrapProfile|artel.BootstrapProfileOptions
 ---@return artel.WorkerFactory
 function WorkerFactory.new(profile)
   local class = getmetatable(profile)
@@ -98,6 +98,7 @@ local function start(prepared)
 end
 
 --- Starts a dedicated worker.
+---@private
 ---@param field "module"|"expression" what `text` is
 ---@param level integer where misuse is raised, as for error()
 ---@return artel.Worker?
@@ -128,6 +129,7 @@ function WorkerFactory:createWorkerWithExpression(expression)
 end
 
 --- Starts a pool.
+---@private
 ---@param field "module"|"expression" what `text` is
 ---@param text string
 ---@param count? integer|artel.PoolOptions

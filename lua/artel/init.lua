@@ -52,6 +52,7 @@ end
 
 --- Starts a dedicated worker with a default profile. See WorkerFactory:createWorker.
 ---@param module string
+---@param ... any
 ---@return artel.Worker?
 ---@return artel.Error?
 function artel.createWorker(module, ...)

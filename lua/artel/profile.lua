@@ -161,7 +161,8 @@ end
 scripts.extend(BootstrapProfile, addMethod, addOption)
 
 --- A profile from options, for those who want to raise at their own caller's level.
----@param given? table
+---@private
+---@param given? artel.BootstrapProfileOptions
 ---@return artel.BootstrapProfile? profile
 ---@return string? reason
 function BootstrapProfile.fromOptions(given)
