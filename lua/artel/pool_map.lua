@@ -30,8 +30,8 @@ local STATELESS = { [next] = "pairs", [ipairs {}] = "ipairs" }
 ---@param level integer as for error(), seen from the caller
 function poolMap.checkItems(items, name, position, level)
   if STATELESS[items] then
-    error(("bad argument #%d to '%s' (a list or an iterator expected, got what %s answers: give the "
-      .. "list itself)"):format(position, name, STATELESS[items]), level + 1)
+    error(("bad argument #%d to '%s' (a list or an iterator expected, got what %s answers: give "
+      .. "the list itself)"):format(position, name, STATELESS[items]), level + 1)
   end
   if type(items) == "function" then return end
   if type(items) ~= "table" then

@@ -69,7 +69,8 @@ describe("a worker whose master goes away", function()
     local result = helper.script([[
       local artel = require "artel"
       local worker = artel.WorkerFactory.new { outputPath = arg[1], stopTimeout = 100 }
-        :createWorkerWithExpression("{ onMessage = function(_, m) print(m) end, onDisconnect = function() print 'over' end }")
+        :createWorkerWithExpression(
+          "{ onMessage = function(_, m) print(m) end, onDisconnect = function() print 'over' end }")
       for n = 1, 1000 do worker:sendMessage(n) end
       -- and Lua ends, which waits for it
     ]], { arguments = { path } })

@@ -140,8 +140,8 @@ static int claim_run_time(lua_State *L)
     return 1;
 }
 
-/* Those of the requests that this end is asked. What a worker asks its master has none: its
- * ids are the worker's own. */
+/* Those of what this end is asked. What a worker asks its master has none: the ids are
+ * the worker's own. */
 static struct artel_claims *check_own_claims(lua_State *L)
 {
     return artel_check_box(L, 1)->worker_end ? check_claims(L) : NULL;
