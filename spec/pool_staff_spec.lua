@@ -141,9 +141,65 @@ describe("the workers of a pool", function()
       local moves = artel.async(function() return workers:request("moves") end)
       helper.eventually(function() return uv.fs_stat(begun) end)
       workers[1]:close(0)
-      assert.equal("closed", stays:await(TIMEOUT).kind)
+      local err = stays:await(TIMEOUT)
+      assert.same({ "closed", 1, "running" }, { err.kind, err.attempts, err.phase })
       assert.equal("moves", moves:await(TIMEOUT))
     end)
+  end)
+
+  it("that are closed do not begin what they had been sent: it moves, and is done once", function()
+    local folder <close> = helper.folder()
+    local log = folder.path .. "/log"
+    local workers <close> = pool(([[{ onRequest = function(_, r)
+      io.open(%q, "a"):write(r, "\n"):close()
+      return r
+    end }]]):format(log), 1)
+    assert(workers:waitUntilReady(TIMEOUT))
+    local first, slot = workers[1], workers:engine().slots[1]
+    helper.freeze(first)
+    local moves = artel.async(function() return workers:request "moves" end)
+    assert.equal(1, slot.inFlight) -- it was sent
+    local closer = artel.async(function() return first:close(TIMEOUT) end)
+    assert.equal("moves", moves:await(TIMEOUT))
+    core.kill(first, core.signalNumber "SIGCONT")
+    assert.equal(0, closer:await(TIMEOUT)) -- it has come to its end in peace
+    assert.equal("moves\n", helper.read(log))
+  end)
+
+  it("that are closed are tried again elsewhere with what they have begun, if it may be", function()
+    local folder <close> = helper.folder()
+    local flag = folder.path .. "/flag"
+    helper.write(flag, "")
+    local workers <close> = pool(([[{ onRequest = function(_, r)
+      if os.remove(%q) then while true do end end
+      return r
+    end }]]):format(flag), 1, { retries = 1 })
+    assert(workers:waitUntilReady(TIMEOUT))
+    local again = artel.async(function() return workers:request "again" end)
+    helper.eventually(function() return not uv.fs_stat(flag) end)
+    helper.await(function() workers[1]:close(0) end)
+    assert.equal("again", again:await(TIMEOUT))
+  end)
+
+  it("get nothing more while their closing flushes; what had not begun moves", function()
+    local workers <close> = pool([[{ onRequest = function() return require "luv".os_getpid() end,
+      onMessage = function() end }]], 2)
+    assert(workers:waitUntilReady(TIMEOUT))
+    local first, slot = workers[1], workers:engine().slots[1]
+    local other = workers[2]:getProcessId()
+    helper.freeze(first)
+    local tasks = {}
+    for i = 1, 2 do tasks[i] = artel.async(function() return workers:request(i) end) end
+    assert.equal(1, slot.inFlight)
+    local sent = artel.async(function() return first:sendMessage(("x"):rep(32 << 20)) end)
+    local closer = artel.async(function() return first:close(TIMEOUT) end)
+    for i = 3, 6 do tasks[i] = artel.async(function() return workers:request(i) end) end
+    for i = 1, 6 do assert.equal(other, tasks[i]:await(TIMEOUT)) end
+    assert.equal(1, slot.lastId) -- of those after the first none was sent there
+    assert.is_false(closer:isDone())
+    core.kill(first, core.signalNumber "SIGCONT")
+    assert.equal(0, closer:await(TIMEOUT))
+    assert.equal("closed", select(2, sent:await(TIMEOUT)).kind)
   end)
 
   it("stay the same though the program changes its folder and its profile", function()

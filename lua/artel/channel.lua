@@ -180,12 +180,12 @@ local function closeAtOnce(channel)
   if state then
     if state.onClose then state.onClose() end
     waiting.forget(channel, state)
-    state.ended = state.ended or closedError()
-    state.listener = nil
+    state.final = state.final or closedError()
+    state.ended, state.listener = state.final, nil
   end
   core.closeNow(channel)
   if not state then return end
-  dispatch.endWaits(state, closedError())
+  dispatch.endWaits(state, state.final)
   if state.onEnd then scheduler.wake(state.onEnd) end
 end
 
@@ -196,8 +196,8 @@ local function closeFlushed(channel, timeout)
   if core.pending(channel) == 0 or state and state.ended then return closeAtOnce(channel) end
   state = dispatch.stateOf(channel)
   core.setClosing(channel)
-  state.listener = nil
-  dispatch.endWaits(state, closedError())
+  state.final, state.listener = state.final or closedError(), nil
+  dispatch.endWaits(state, state.final)
   local mode = core.waitMode()
   if mode == "block" or mode == "suspend" then
     waiting.drain(channel, state, 0, timeout, 2)

@@ -31,7 +31,8 @@ local dispatch = {}
 ---@field listener fun(channel)? of registerRead
 ---@field partner table? { channel }, weak: the other end of a pair in this process
 ---@field ended artel.Error? why nothing more will come
----@field final artel.Error? the same, while those who wait are still being told
+---@field final artel.Error? the same, from before those who wait are told; while our own close()
+--- still flushes too
 ---@field onMessage (fun(channel): boolean)? takes the next message; false: not now
 ---@field onRequest (fun(channel, id: integer, value: any))? takes a request
 ---@field mayTakeRequest (fun(): boolean)? false: requests stay where they are for now

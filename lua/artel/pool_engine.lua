@@ -277,10 +277,11 @@ local function limitWait(engine, job, begun)
   job.queueEntry = engine.deadlines:add(seconds, queueTimedOut, engine, job)
 end
 
---- A request whose worker has died.
+--- A request whose worker has died, or is being closed.
 local function lost(engine, job, err)
-  local state = core.claimState(job.slot.worker, job.id)
-  local begun = state ~= "queued" and state ~= "recalled"
+  local worker, id = job.slot.worker, job.id
+  core.claimRecall(worker, id) -- one that was closed goes on with what it was sent
+  local begun = core.claimState(worker, id) ~= "recalled"
   local attempts, failure = job.attempts + (begun and 1 or 0), nil
   if not job.givenUp and (begun and attempts > engine.options.retries or engine.ending) then
     engine.staff:judge(err)
@@ -304,7 +305,7 @@ local function onAnswer(job)
   local engine, slot = job.engine, job.slot
   engine:assignSoon()
   local value, err = job.value, job.err
-  if slot and err and rawequal(err, slot.state.ended) then
+  if slot and err and rawequal(err, slot.state.final) then
     lost(engine, job, err)
     job.value, job.err = nil, nil
   else

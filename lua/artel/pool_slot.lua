@@ -88,8 +88,11 @@ end
 --- The requests that the worker has not answered: those of pool[i]:request() are among them.
 function Slot:load() return self.state and self.state.pendingCount or 0 end
 
---- Whether the worker is one that gets requests.
-function Slot:isServing() return self.isReady and self.sent < self.most end
+--- Whether the worker is one that gets requests. One whose end is known, if not yet told, is not:
+--- it may be flushed for as long as its close() allows.
+function Slot:isServing()
+  return self.isReady and self.sent < self.most and not self.state.final
+end
 
 --- Whether the worker may get another request now.
 function Slot:hasRoom()
