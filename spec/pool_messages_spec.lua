@@ -2,6 +2,7 @@
 -- The messages that the workers of a pool send: none is lost that came before a worker went.
 
 local artel = require "artel"
+local core = require "artel.core"
 local helper = require "spec.helper"
 local uv = require "luv"
 
@@ -36,6 +37,23 @@ helper.overEach(function(over, _, createPool)
             assert.equal(workers[1], worker)
           end
           assert.equal("timeout", select(2, workers:receiveMessage(0)).kind)
+        end)
+      end)
+
+      it("are received when the program has closed who sent them, in " .. where, function()
+        run(function()
+          local workers <close> = createPool(REPORTS, 1)
+          assert.equal(1, workers:request(1))
+          local worker = workers[1]
+          helper.freeze(worker)
+          artel.async(function() worker:sendMessage(("x"):rep(32 << 20)) end)
+          local closer = artel.async(function() return worker:close(TIMEOUT) end)
+          -- It is still being flushed: from that one nothing is received any more.
+          assert.equal("timeout", select(2, workers:receiveMessage(0)).kind)
+          core.kill(worker, core.signalNumber "SIGKILL") -- it has not to be waited for
+          assert.equal("SIGKILL", select(2, closer:await(TIMEOUT)))
+          assert.same({ 1, workers[1] }, { workers:receiveMessage(TIMEOUT) })
+          assert.are_not.equal(worker, workers[1])
         end)
       end)
 

@@ -235,10 +235,12 @@ function Slot:backoff()
 end
 
 --- Whether a message is here. Of a worker that has ended it is received as long as nobody has
---- taken the place.
+--- taken the place; of one whose close() still flushes, when somebody has.
 function Slot:hasMessage()
-  if self:isAlive() then return dispatch.isReadable(self.worker, self.state) end
-  return self.worker ~= nil and isOpen(self.worker) and not self.state.inbox:isEmpty()
+  local worker, state = self.worker, self.state
+  if worker == nil or not isOpen(worker) then return false end
+  if state.ended then return not state.inbox:isEmpty() end
+  return not state.final and dispatch.isReadable(worker, state)
 end
 
 --- Whether the channel of the worker can still be used.
