@@ -154,6 +154,35 @@ describe("a request to one worker of a pool", function()
     end)
   end
 
+  it("does not hold back what another worker can leave to an idle one", function()
+    local folder <close> = helper.folder()
+    local gates = {}
+    for i = 1, 3 do gates[i] = ("%s/%d"):format(folder.path, i) end
+    local workers <close> = pool(COMPUTES, 3)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local slots = workers:engine().slots
+    local function request(value)
+      return artel.async(function() return workers:request(value) end)
+    end
+    -- The first is the busiest, and has nothing that can be taken back.
+    local tasks = { request(gates[1]) }
+    helper.eventually(function() return pools.hasBegun(workers) end)
+    for _ = 1, 2 do tasks[#tasks + 1] = ask(workers[1], "who") end
+    tasks[#tasks + 1] = ask(workers[2], gates[2])
+    local third, behind = request(gates[3]), request "who"
+    for i, load in ipairs { 3, 2, 1 } do
+      assert.same({ 1, load }, { slots[i].inFlight, slots[i]:load() })
+    end
+    helper.write(gates[3], "")
+    local idle = workers[3]:getProcessId()
+    assert.equal(idle, outcome(third))
+    assert.equal(idle, outcome(behind))
+    for i = 1, 2 do helper.write(gates[i], "") end
+    for i, task in ipairs(tasks) do
+      assert.equal(workers[i < 4 and 1 or 2]:getProcessId(), outcome(task))
+    end
+  end)
+
   it("ends when the pool is closed", function()
     local workers <close> = artel.WorkerFactory.new():createWorkerPoolWithExpression(
       "{ onRequest = function(_, _, channel) channel:receiveMessage() end }", 1)

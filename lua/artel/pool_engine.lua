@@ -218,6 +218,10 @@ local function giveQueued(engine)
   end
 end
 
+local function takeHalf(engine, slot)
+  return slot:takeBack(slot:load() // 2, engine.queue, requeue) > 0
+end
+
 --- Moves requests that have not begun from a worker that has several to one that has none.
 local function balance(engine)
   local idle, busiest
@@ -230,7 +234,12 @@ local function balance(engine)
     end
   end
   if not idle or not busiest then return false end
-  return busiest:takeBack(busiest:load() // 2, engine.queue, requeue) > 0
+  if takeHalf(engine, busiest) then return true end
+  for _, slot in ipairs(engine.slots) do -- all of that one's may have begun, or be its alone
+    local mayHave = slot ~= busiest and slot.inFlight > 0 and slot:load() > 1
+    if mayHave and takeHalf(engine, slot) then return true end
+  end
+  return false
 end
 
 --- Sends once everything that has come in by now is dealt with: many requests leave together.
