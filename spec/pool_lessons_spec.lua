@@ -291,6 +291,47 @@ describe("time of a request", function()
     assert.equal("slow", outcome(slow))
   end)
 
+  for where, run in pairs { ["a script"] = function(fn) fn() end,
+    ["artel.async"] = helper.await } do
+    it("to be queued may be none at all, which is enough for a worker that is free, in " .. where,
+      function()
+        local folder <close> = helper.folder()
+        local gate = folder.path .. "/gate"
+        run(function()
+          local workers <close> = pool(("if request == 'slow' then computeUntil(%q) end return "
+            .. "request"):format(gate), 1, { queueTimeout = 0 })
+          assert.is_true(workers:waitUntilReady(TIMEOUT))
+          for n = 1, 3 do assert.equal(n, workers:request(n)) end
+          local slow = artel.async(function() return workers:request "slow" end)
+          for depth = 1, 2 do -- in the queue, and at the worker behind the other one
+            workers:engine().slots[1].depth = depth
+            local _, err = workers:request "other"
+            assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+          end
+          helper.write(gate, "")
+          assert.equal("slow", outcome(slow))
+        end)
+      end)
+  end
+
+  it("to be queued that is none at all leaves a worker some to begin, but no end of it", function()
+    local workers <close> = pool("return request", 1, { queueTimeout = 0 })
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local engine, slot, worker = workers:engine(), workers:engine().slots[1], workers[1]
+    helper.freeze(worker)
+    local task = artel.async(function() return workers:request "x" end)
+    assert.equal(1, slot.inFlight)
+    engine.deadlines[1].at = 0
+    status(workers)
+    assert.equal(1, slot.inFlight)
+    slot.jobs[slot.lastId].sentAt, engine.deadlines[1].at = 0, 0 -- as if that were long ago
+    status(workers)
+    local _, err = outcome(task)
+    assert.same({ "timeout", "queued" }, { err.kind, err.phase })
+    worker:kill "CONT"
+    assert.equal("next", workers:request "next")
+  end)
+
   it("does not run at a worker that has begun another one", function()
     local folder <close> = helper.folder()
     local gate = folder.path .. "/gate"

@@ -330,6 +330,8 @@ end
 
 -- Seconds between two looks at a request that has not begun.
 local SHORTEST = 0.001
+-- Who may not wait for a worker may wait so many seconds for one that was free to begin.
+local BEGIN_TIME = 5
 
 --- Ends a job whose handler may go on: it is told, and killed with its worker after the grace.
 local function giveUp(engine, job, err)
@@ -383,11 +385,16 @@ end
 
 --- A job has waited too long: here, or at a worker behind others.
 function queueTimedOut(engine, job)
+  local slot, seconds = job.slot, engine.options.queueTimeout
+  if seconds == 0 and slot and slot:isFirst(job) and core.now() < job.sentAt + BEGIN_TIME then
+    job.queueEntry = engine.deadlines:add(BEGIN_TIME, queueTimedOut, engine, job)
+    return
+  end
   local err = core.newError { kind = "timeout", phase = "queued",
-    message = ("no worker was free within %g s"):format(engine.options.queueTimeout) }
+    message = ("no worker was free within %g s"):format(seconds) }
   if job.isQueued then
     withdraw(engine, job)
-  elseif job.ended or not job.slot or not job.slot:recall(job) then
+  elseif job.ended or not slot or not slot:recall(job) then
     return
   end
   finish(engine, job, nil, err)

@@ -147,14 +147,25 @@ function Slot:forget(job)
   self.inFlight, self.bytesInFlight = self.inFlight - 1, self.bytesInFlight - #job.bytes
 end
 
---- The bytes of the request that has been in flight for longest: the one that runs, unless the
---- handler waits. 0 when nobody waits for it any more.
+--- The request that has been in flight for longest: the one that runs, unless the handler waits.
+local function first(slot)
+  local jobs, id = slot.jobs, slot.firstId
+  while not jobs[id] do id = following(id) end
+  slot.firstId = id
+  return jobs[id]
+end
+
+--- Whether the worker has the job, and before it no other request.
+function Slot:isFirst(job)
+  return self.jobs[job.id] == job and self.state.pendingCount == self.inFlight
+    and first(self) == job
+end
+
+--- The bytes of the first request. 0 when nobody waits for it any more.
 function Slot:firstBytes()
   if self.inFlight == 0 then return 0 end
-  local jobs, id = self.jobs, self.firstId
-  while not jobs[id] do id = following(id) end
-  self.firstId = id
-  return jobs[id].ended and 0 or #jobs[id].bytes
+  local job = first(self)
+  return job.ended and 0 or #job.bytes
 end
 
 --- The worker has answered the job. Learns from it how many may be in flight.

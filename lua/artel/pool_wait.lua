@@ -30,8 +30,11 @@ local function turn(engine)
     dispatch.pump(worker, state)
     waiting.announce(worker, state)
   end
-  engine.deadlines:run()
-  engine:assign()
+  engine:assign() -- what a worker is free for is not too late, however short it may wait
+  if engine.deadlines:left() == 0 then
+    engine.deadlines:run()
+    engine:assign()
+  end
 end
 
 local function block(engine, isDone, deadline)
