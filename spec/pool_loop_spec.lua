@@ -94,6 +94,24 @@ describe("a pool on a loop, for which nobody waits,", function()
     assert.same({ "bootstrap", "bootstrap", "bootstrap", "bootstrap" }, told)
   end)
 
+  it("leaves no zombie of a worker that has served enough and takes its time to end", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = artel.createWorkerPoolWithExpression(([[{
+      onRequest = function(_, request) return request end,
+      terminate = function() while not io.open(%q) do end end }]]):format(gate), 1,
+      { maxRequestsPerWorker = 1 })
+    local first = workers[1]
+    local pid = first:getProcessId()
+    helper.await(function()
+      for n = 1, 2 do assert.equal(n, workers:request(n)) end -- the second one by the next worker
+    end)
+    assert.is_true(workers:engine().staff.leaving[first])
+    helper.write(gate, "")
+    helper.runLoopUntil(function() return helper.state(pid) == nil end)
+    assert.is_nil(workers:engine().staff.leaving[first])
+  end)
+
   it("lets the loop end once it has replaced that worker", function()
     local exits = {}
     local workers <close> = abandonedPool(0.01, function(_, err) exits[#exits + 1] = err.signal end)

@@ -126,6 +126,9 @@ local function discard(staff, worker)
   local state = dispatch.stateOf(worker)
   state.onEnd = nil -- no death
   staff.leaving[worker] = true
+  if staff.engine.usesLoop then
+    processEnd.tell(worker, scheduler.callbackWaiter(function() staff:reapLeaving() end))
+  end
   if state.ended and state.listener then
     waiting.kick(worker, state)
   elseif state.pendingCount == 0 then

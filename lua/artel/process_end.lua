@@ -200,6 +200,13 @@ local function suspend(worker, timeout)
   if not ok then error(err, 0) end
 end
 
+--- Has the loop wake `waiter` when the process has ended. This does not keep the loop going.
+---@param waiter table
+function processEnd.tell(worker, waiter)
+  core.state(worker).endWaiters[waiter] = true
+  watchProcess(worker)
+end
+
 --- Waits for the end of the process, as waiting.check() has said that one may.
 ---@param timeout number seconds
 ---@param mode "block"|"suspend"
