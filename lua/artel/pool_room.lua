@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What waits in a pool, in number and in bytes, and whether more may. A request waits in the
--- queue, or at a worker behind the first one there.
+-- queue, or at a worker behind the first one there, or behind one of pool[i]:request().
 
 local core = require "artel.core"
 
@@ -10,9 +10,11 @@ local poolRoom = {}
 local function count(engine)
   local waits = engine.queued
   for _, slot in ipairs(engine.slots) do
-    if slot.inFlight > 0 then
-      waits = waits + slot.inFlight - 1
-    elseif slot:hasRoom() then
+    local inFlight = slot.inFlight
+    if inFlight > 0 then
+      local isAskedMore = slot.state.pendingCount > inFlight -- found without a call
+      waits = waits + inFlight - (isAskedMore and slot:firstWaits() and 0 or 1)
+    elseif slot:hasRoom() and slot.state.pendingCount == 0 then
       waits = waits - 1
     end
   end

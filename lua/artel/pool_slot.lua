@@ -161,9 +161,16 @@ function Slot:isFirst(job)
     and first(self) == job
 end
 
---- The bytes of the first request. 0 when nobody waits for it any more.
+--- Whether not even the first request in flight has begun, since the worker is asked something
+--- else too.
+function Slot:firstWaits()
+  return self.state.pendingCount > self.inFlight
+    and core.claimState(self.worker, first(self).id) == "queued"
+end
+
+--- The bytes of the first request. 0 when it waits too, or nobody waits for it any more.
 function Slot:firstBytes()
-  if self.inFlight == 0 then return 0 end
+  if self.inFlight == 0 or self:firstWaits() then return 0 end
   local job = first(self)
   return job.ended and 0 or #job.bytes
 end
