@@ -313,4 +313,34 @@ describe("what waits behind a request that runs for long", function()
       assert.equal("slow", outcome(tasks[1]))
     end)
   end)
+
+  it("is not forgotten when its worker is a new one", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = poolWithGate(gate, 1, { retries = 1 })
+    local tasks = ask(workers, "slow", "behind the first worker's")
+    local engine, slot, first = workers:engine(), workers:engine().slots[1], workers[1]
+    local entry = slot.freeEntry
+    assert.is_true(entry ~= nil and entry == engine.deadlines[1])
+    entry.at = core.now() + TIMEOUT -- not before there is another worker, which has as much to do
+    waitUntilBegun(first, 1)
+    tasks[2]:cancel()
+    assert.equal("cancelled", select(2, outcome(tasks[2])).kind)
+    first:kill "KILL"
+    helper.eventually(function()
+      status(workers)
+      return slot.worker ~= first and slot.isReady and pools.hasBegun(workers)
+    end)
+    slot.depth = 2
+    local behind = artel.async(function() return workers:request "behind" end)
+    assert.is_true(slot.inFlight == 2 and slot.freeEntry == entry)
+    entry.at = 0
+    helper.eventually(function()
+      status(workers)
+      return slot.inFlight == 1 and engine.queued == 1
+    end)
+    helper.write(gate, "")
+    assert.equal("slow", outcome(tasks[1]))
+    assert.equal("behind", outcome(behind))
+  end)
 end)

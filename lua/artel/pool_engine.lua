@@ -169,13 +169,10 @@ local LONG_RUN = 0.05
 --- Takes back what waits behind a request that runs for long.
 local function freeFollowers(engine, slot, worker, served)
   slot.freeEntry = nil
-  if slot.worker ~= worker or slot.inFlight < 2 then return end
-  if slot.served == served then
-    slot.depth = 1
-    slot:takeBack(slot.inFlight - 1, engine.queue, requeue)
-  else
-    engine:watchFollowers(slot)
-  end
+  if slot.worker ~= worker or slot.served ~= served then return engine:watchFollowers(slot) end
+  if slot.inFlight < 2 then return end
+  slot.depth = 1
+  slot:takeBack(slot.inFlight - 1, engine.queue, requeue)
 end
 
 function Engine:watchFollowers(slot)
