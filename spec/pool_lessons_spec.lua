@@ -358,3 +358,63 @@ describe("time of a request", function()
     assert.equal("next", workers:request "next")
   end)
 end)
+
+-- What memory was short for is done the next time, and not forgotten.
+describe("a pool that was short of memory", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  --- Lets the next call of a method raise as if there were no memory, and calls nothing.
+  local function failOnce(object, method)
+    object[method] = function()
+      object[method] = nil
+      error("not enough memory", 0)
+    end
+  end
+
+  local COMPUTES = "while request == 'compute' do end return request"
+
+  it("when it sent a request still limits its time", function()
+    local workers <close> = pool(COMPUTES, 1, { cancelGrace = 0 })
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local engine, slot = workers:engine(), workers:engine().slots[1]
+    slot.depth = 0
+    local task = artel.async(function() return workers:request("compute", { timeout = 0.05 }) end)
+    slot.depth = 1
+    failOnce(engine.deadlines, "add")
+    assert.is_false(pcall(status, workers))
+    status(workers)
+    assert.equal("timeout", select(2, outcome(task)).kind)
+    assert.equal("next", workers:request "next")
+  end)
+
+  it("when a request had run too long still kills its worker", function()
+    local workers <close> = pool(COMPUTES, 1, { cancelGrace = 0 })
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local engine, slot, worker = workers:engine(), workers:engine().slots[1], workers[1]
+    local task = artel.async(function()
+      return workers:request("compute", { timeout = TIMEOUT })
+    end)
+    helper.eventually(function() return pools.hasBegun(workers) end)
+    slot.jobs[slot.lastId].timeout, engine.deadlines[1].at = 0, 0 -- it has run for that long
+    failOnce(engine.deadlines, "add")
+    assert.is_false(pcall(status, workers))
+    status(workers)
+    assert.equal("timeout", select(2, outcome(task)).kind)
+    helper.eventually(function()
+      status(workers)
+      return not worker:isRunning()
+    end)
+  end)
+
+  it("when a worker died still knows that it had been healthy, and notes it once", function()
+    local workers <close> = pool(COMPUTES, 1, { restartLimit = { count = 0, within = TIMEOUT } })
+    assert.equal("served", workers:request "served")
+    local deaths = workers:engine().staff.deaths
+    failOnce(deaths, "reserve")
+    workers[1]:kill "KILL"
+    helper.eventually(function() return not pcall(status, workers) end)
+    assert.equal("again", workers:request "again")
+    assert.equal(1, status(workers).restarts)
+    assert.equal(1, deaths:length())
+  end)
+end)

@@ -182,6 +182,11 @@ end
 
 local function give(engine, slot, job)
   engine.touched[slot] = true
+  if job.timeout then -- before it may be on its way: without memory for it there would be no limit
+    if job.runEntry then engine.deadlines:cancel(job.runEntry) end
+    job.servedBefore = slot.served
+    job.runEntry = engine.deadlines:add(job.timeout, checkRunning, engine, job)
+  end
   local sent, err = slot:send(job)
   if not sent and err.kind == "overloaded" and slot.inFlight > 0 then
     slot.depth = slot.inFlight -- its channel has no room before the next answer, which sets it anew
@@ -193,10 +198,6 @@ local function give(engine, slot, job)
   if not job.wasSent then
     job.wasSent = true
     engine.waitTimes:add(job.sentAt - job.queuedAt)
-  end
-  if job.timeout then
-    job.servedBefore = slot.served
-    job.runEntry = engine.deadlines:add(job.timeout, checkRunning, engine, job, slot, job.id)
   end
 end
 
@@ -332,22 +333,24 @@ local BEGIN_TIME = 5
 
 --- Ends a job whose handler may go on: it is told, and killed with its worker after the grace.
 local function giveUp(engine, job, err)
-  local slot = job.slot
-  job.givenUp = true
-  slot:tellCancelled(job)
-  finish(engine, job, nil, err)
-  local id, worker = job.id, slot.worker
+  local slot, id = job.slot, job.id
+  local worker = slot.worker
+  -- First: once the job has ended nobody comes here again, should there be no memory for this.
   engine.deadlines:add(engine.options.cancelGrace, function()
     if slot.worker == worker and slot.jobs[id] == job then
       core.kill(worker, core.signalNumber "SIGKILL", true)
     end
   end)
+  job.givenUp = true
+  slot:tellCancelled(job)
+  finish(engine, job, nil, err)
 end
 
 --- A job's running time is over, if it has begun at all. One that has not can run out of it
 --- no sooner than after the same time again.
-function checkRunning(engine, job, slot, id)
-  if job.ended or job.done or job.slot ~= slot or job.id ~= id then return end
+function checkRunning(engine, job)
+  if job.ended or job.done or job.isQueued then return end
+  local slot, id = job.slot, job.id
   local state, begun = core.claimState(slot.worker, id)
   if state == "queued" and slot:standsStill(job) then
     local err = core.newError { kind = "timeout", phase = "queued",
@@ -361,7 +364,7 @@ function checkRunning(engine, job, slot, id)
   local left = state == "queued" and math.max(job.timeout, SHORTEST)
     or begun + job.timeout - core.now()
   if left > 0 then
-    job.runEntry = engine.deadlines:add(left, checkRunning, engine, job, slot, id)
+    job.runEntry = engine.deadlines:add(left, checkRunning, engine, job)
     return
   end
   giveUp(engine, job, core.newError { kind = "timeout", phase = "running",

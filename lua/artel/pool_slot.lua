@@ -74,15 +74,12 @@ function Slot:occupy(worker, isReady)
 end
 
 --- Notes that the worker has gone.
----@return boolean wasReady
 function Slot:vacate()
-  local wasReady = self.isReady
   if self.served > 0
-      or wasReady and core.now() - self.since >= self.pool.options.restartLimit.within then
+      or self.isReady and core.now() - self.since >= self.pool.options.restartLimit.within then
     self.failures = 0 -- it had a healthy life
   end
   self.isReady, self.served = false, 0
-  return wasReady
 end
 
 --- The requests that the worker has not answered: those of pool[i]:request() are among them.

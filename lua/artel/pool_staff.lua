@@ -54,13 +54,17 @@ function Staff:judge(err)
   self.memoryKills = kills
 end
 
---- Notes a death for those who want to know of it.
+--- Notes a death for those who want to know of it; nothing at all where it raises.
 local function note(staff, slot, worker, err)
+  local deaths, exits, engine = staff.deaths, staff.exits, staff.engine
+  local death, exit = errorWith(err, { worker = worker }), { slot.index, err }
+  deaths:reserve()
+  exits:reserve()
   staff.restarts = staff.restarts + 1
-  staff.deaths:push(errorWith(err, { worker = worker }))
+  deaths:push(death)
   -- Of each place a death and the start that failed then.
-  if staff.deaths:length() > 2 * #staff.engine.slots then staff.deaths:pop() end
-  if staff.engine.options.onWorkerExit then staff.exits:push { slot.index, err } end
+  if deaths:length() > 2 * #engine.slots then deaths:pop() end
+  if engine.options.onWorkerExit then exits:push(exit) end
 end
 
 --- Tells onWorkerExit what was noted. A script that blocks does so when it has come out of our
@@ -234,6 +238,8 @@ function bury(staff, slot, worker, err, wasReady)
   staff:judge(err)
   if not wasReady and not slot:isServing() then diedAtBirth(staff, slot, err) end
   note(staff, slot, worker, err) -- before the next one can fail to start
+  -- Not before that: where there was no memory for it, this worker is buried again, as it was.
+  if worker and slot.worker == worker then slot:vacate() else slot.successor = nil end
   scheduleStart(staff, slot)
   tell(staff)
   staff.onChange()
@@ -242,9 +248,8 @@ end
 function hasEnded(staff, slot, worker, err)
   local successor = slot.successor
   if slot.worker == worker then
-    bury(staff, slot, worker, err, slot:vacate())
+    bury(staff, slot, worker, err, slot.isReady)
   elseif successor and successor.worker == worker then
-    slot.successor = nil
     bury(staff, slot, worker, err, successor.isReady)
   end
 end
