@@ -3,6 +3,7 @@ local artel = require "artel"
 local core = require "artel.core"
 local helper = require "spec.helper"
 local pools = require "spec.pools"
+local streams = require "artel.streams"
 local uv = require "luv"
 local waiting = require "artel.waiting"
 
@@ -137,6 +138,62 @@ describe("artel.async", function()
       assert.truthy(other:await(TIMEOUT))
       while left:receiveMessage(0) do end
     end
+  end)
+
+  describe("of which somebody closes the coroutine while it waits", function()
+    local LONG = 10 * TIMEOUT -- which the loop, if it goes on, goes on for
+
+    --- Starts `wait()` and closes its coroutine, after which nothing may keep the loop going.
+    local function closeIn(wait)
+      local thread
+      local task = artel.async(function()
+        thread = coroutine.running()
+        wait()
+      end)
+      assert.is_false(task:isDone())
+      assert.is_true(coroutine.close(thread))
+      helper.runLoopToEnd()
+    end
+
+    it("leaves the loop, and what comes then, to others", function()
+      local both <close> = helper.pair()
+      local left, right = both.left, both.right
+      for _, timeout in ipairs { false, LONG } do
+        closeIn(function() left:receiveMessage(timeout or nil) end)
+        closeIn(function() left:receiveRequest(timeout or nil) end)
+        closeIn(function() right:request("unwanted", { timeout = timeout or nil }) end)
+        closeIn(function() artel.select({ right, left }, timeout or nil) end)
+      end
+      right:sendMessage "message"
+      helper.runLoopToEnd() -- it is nobody's yet
+      assert.equal("message", left:receiveMessage(TIMEOUT))
+      local asking = artel.async(function() return right:request "wanted" end)
+      local value, reply = left:receiveRequest(TIMEOUT)
+      reply(value)
+      assert.equal("wanted", asking:await(TIMEOUT))
+    end)
+
+    it("leaves the end of a process, a descriptor and another task to others", function()
+      local worker <close> = helper.worker(helper.raw "channel:receiveMessage()")
+      closeIn(function() worker:waitUntilReady() end)
+      assert.is_true(worker:waitUntilReady(TIMEOUT))
+      helper.freeze(worker)
+      closeIn(function() worker:close(LONG) end)
+      assert.is_nil(next(core.state(worker).endWaiters))
+      uv.kill(worker:getProcessId(), "sigcont")
+      assert.equal(0, worker:close(TIMEOUT))
+      local ends = uv.pipe()
+      closeIn(function() streams.await(ends.read, "read", LONG, "suspend") end)
+      assert.is_true(uv.fs_close(ends.read) and uv.fs_close(ends.write))
+      local thread
+      local other = artel.async(function()
+        thread = coroutine.running()
+        return coroutine.yield()
+      end)
+      closeIn(function() other:await(LONG) end)
+      coroutine.resume(thread, "by hand")
+      assert.equal("by hand", other:await(TIMEOUT))
+    end)
   end)
 
   it("takes any number of seconds for a time-out, with which a loop could not count", function()

@@ -222,6 +222,18 @@ function helper.runLoopUntil(isDone)
   if isLate then error("it did not come to pass within " .. helper.TIMEOUT .. " s", 2) end
 end
 
+--- Runs luv's loop until nothing keeps it going.
+function helper.runLoopToEnd()
+  local watchdog = uv.new_timer()
+  uv.update_time()
+  watchdog:start(helper.TIMEOUT * 1000, 0, uv.stop)
+  uv.unref(watchdog)
+  local isAlive = uv.run()
+  watchdog:close()
+  uv.run "nowait"
+  if isAlive then error("the loop did not end within " .. helper.TIMEOUT .. " s", 2) end
+end
+
 --- Calls `fn` from a luv callback, outside any coroutine of artel's; answers as pcall does.
 ---@return boolean ok
 ---@return any err

@@ -152,6 +152,26 @@ end
 describe("messages of a pool", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
+  it("are left to others, and the loop is, by who waits and has its coroutine closed", function()
+    local workers <close> = pool(REPORTS)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    for _, timeout in ipairs { false, 10 * TIMEOUT } do
+      local thread
+      artel.async(function()
+        thread = coroutine.running()
+        workers:receiveMessage(timeout or nil)
+      end)
+      assert.is_true(coroutine.close(thread))
+      helper.runLoopToEnd()
+      workers[1]:sendMessage "for others"
+      helper.eventually(function() -- which takes it in
+        return workers:getStatus() and workers:engine().slots[1]:hasMessage()
+      end)
+      helper.runLoopToEnd()
+      assert.equal("for others", workers:receiveMessage(TIMEOUT))
+    end
+  end)
+
   it("that cannot be taken are errors, also from a worker that has been replaced", function()
     local workers <close> = pool([[{ onRequest = function(_, count, channel)
       local list = {}

@@ -111,7 +111,7 @@ function poolWait.attach(engine)
   -- Who waits for messages does so for those of a worker that comes meanwhile, too.
   function engine.staff.onArrival()
     for waiter in next, engine.waiters do
-      if waiter.observes then scheduler.wake(waiter) end
+      if waiter.observed then scheduler.wake(waiter) end
     end
   end
 end
@@ -133,15 +133,22 @@ function poolWait.tell(job)
   if job.waiter then scheduler.wake(job.waiter) end
 end
 
-local function abandon(waiter) waiter.waiters[waiter] = nil end
-
---- Has a waiter woken when one of these workers has something to receive, or no longer.
-local function observe(workers, waiter, isWanted)
-  for _, worker in ipairs(workers) do
+--- Has a waiter woken when one of its workers has something to receive, or no longer.
+local function observe(waiter, isWanted)
+  for _, worker in ipairs(waiter.observed) do
     dispatch.stateOf(worker).selectWaiters[waiter] = isWanted or nil
+  end
+  for _, worker in ipairs(waiter.observed) do
     if core.isOpen(worker) then waiting.update(worker) end
   end
 end
+
+--- The pool goes on without this one: also where somebody has closed the coroutine that waited.
+local sleeping = { __close = function(waiter)
+  waiter.waiters[waiter] = nil
+  if waiter.observed then observe(waiter, false) end
+  arm(waiter.engine)
+end }
 
 local function suspend(engine, isDone, deadline, observes, job)
   useLoop(engine)
@@ -149,18 +156,13 @@ local function suspend(engine, isDone, deadline, observes, job)
   local waiters = job and engine.requesters or engine.waiters
   local woken = isDone()
   while not woken do
-    local waiter = { isDone = isDone, waiters = waiters, abandon = abandon, observes = observes }
+    local waiter <close> = setmetatable({ engine = engine, isDone = isDone, waiters = waiters,
+      observed = observes and openWorkers(engine) }, sleeping)
     waiters[waiter] = true
     if job then job.waiter = waiter end
-    local observed = observes and openWorkers(engine) or {}
-    observe(observed, waiter, true)
+    if observes then observe(waiter, true) end
     arm(engine)
-    local left = deadline and math.max(0, deadline - core.now())
-    local ok, err = pcall(scheduler.suspend, waiter, left)
-    waiters[waiter] = nil
-    observe(observed, waiter, false)
-    arm(engine)
-    if not ok then error(err, 0) end
+    scheduler.suspend(waiter, deadline and math.max(0, deadline - core.now()))
     woken = isDone()
     if not woken and (waiter.timedOut or deadline and core.now() >= deadline) then break end
   end

@@ -183,21 +183,20 @@ function processEnd.attach(worker, name)
   end
 end
 
-local function abandonEnd(waiter) waiter.state.endWaiters[waiter] = nil end
+local leaving = { __close = function(waiter)
+  waiter.state.endWaiters[waiter] = nil
+  anchors[waiter] = nil
+end }
 
 local function suspend(worker, timeout)
   local state = core.state(worker)
   watchProcess(worker)
-  local waiter = { abandon = abandonEnd, state = state }
+  local waiter <close> = setmetatable({ state = state }, leaving)
   state.endWaiters[waiter] = true
   anchors[waiter] = true
-  local watch = state.processWatch
   -- A timer keeps the loop going, and finds the end where nothing tells of it.
-  local interval = watch and 3600 or LOOK_INTERVAL
-  local ok, err = pcall(scheduler.suspend, waiter, math.min(timeout, interval))
-  abandonEnd(waiter)
-  anchors[waiter] = nil
-  if not ok then error(err, 0) end
+  local interval = state.processWatch and 3600 or LOOK_INTERVAL
+  scheduler.suspend(waiter, math.min(timeout, interval))
 end
 
 --- Has the loop wake `waiter` when the process has ended. This does not keep the loop going.

@@ -144,27 +144,27 @@ local function raiseCancellation(owner)
   error(err, 0)
 end
 
+-- A timer that stops with its variable, also where somebody closes the coroutine.
+local stopping = { __close = function(timer) timer.stop() end }
+
 --- Suspends the running coroutine until `waiter` is woken or `timeout` seconds have passed.
 --- Resumed by anybody else, it goes back to sleep. A waiter that others know has `abandon`,
---- which takes it away from them.
+--- which takes it away from them. Somebody may close the coroutine meanwhile: whatever is to be
+--- done behind this call in any case is done by a variable that closes.
 ---@return boolean woken false at the time-out
 function scheduler.suspend(waiter, timeout)
   local thread = coroutine.running()
   local owner = coroutines[thread]
   if owner.cancellation then raiseCancellation(owner) end
-  local timer
-  if timeout and timeout < math.huge then
-    timer = scheduler.loop().after(timeout, function()
-      scheduler.run(giveUp, waiter, "timedOut")
-    end)
-  end
+  local _ <close> = timeout and timeout < math.huge and setmetatable(
+    scheduler.loop().after(timeout, function() scheduler.run(giveUp, waiter, "timedOut") end),
+    stopping) or nil
   waiter.coroutine, waiter.behind, waiter.isReady = thread, false, false
   waiter.waiting, waiter.done = false, waiter.done or false
   owner.waiter = waiter
   waiter.waiting = true -- last: it is surely resumed from here on
   while not waiter.done do coroutine.yield() end
   owner.waiter, waiter.waiting = nil, false
-  if timer then timer.stop() end
   if waiter.cancelled then raiseCancellation(owner) end
   return not waiter.timedOut
 end

@@ -35,22 +35,28 @@ local function block(channels, deadline)
   return ready
 end
 
+--- Leaves the channels to others: also where somebody has closed the coroutine that waited.
+local sleeping = { __close = function(waiter)
+  for _, channel in ipairs(waiter.channels) do
+    dispatch.stateOf(channel).selectWaiters[waiter] = nil
+  end
+  for _, channel in ipairs(waiter.channels) do
+    if core.isOpen(channel) then waiting.update(channel) end
+  end
+end }
+
 --- Sleeps until one of the channels is said to have something.
 ---@return boolean? woken false at the time-out; nil when one of them was closed
 local function sleep(channels, timeout)
-  local waiter = {}
+  local waiter <close> = setmetatable({ channels = channels }, sleeping)
   for _, channel in ipairs(channels) do
     dispatch.stateOf(channel).selectWaiters[waiter] = true
     waiting.update(channel)
   end
-  local ok, woken = pcall(scheduler.suspend, waiter, timeout)
-  local closed = false
+  local woken = scheduler.suspend(waiter, timeout)
   for _, channel in ipairs(channels) do
-    dispatch.stateOf(channel).selectWaiters[waiter] = nil
-    if core.isOpen(channel) then waiting.update(channel) else closed = true end
+    if not core.isOpen(channel) then return nil end
   end
-  if not ok then error(woken, 0) end
-  if closed then return nil end
   return woken
 end
 

@@ -14,16 +14,18 @@ local anchors = {} -- luacheck: ignore 241 (who looks into it is the garbage col
 
 local function wake(waiter) scheduler.run(scheduler.wake, waiter) end
 
+local leaving = { __close = function(waiter)
+  anchors[waiter] = nil
+  waiter.watch:close()
+end }
+
 local function suspend(descriptor, wanted, timeout)
   local waiter = {}
+  waiter.watch = scheduler.loop().watch(descriptor, waiter, wake)
+  local _ <close> = setmetatable(waiter, leaving)
   anchors[waiter] = true
-  local watch = scheduler.loop().watch(descriptor, waiter, wake)
-  watch:set(wanted == "read", wanted == "write")
-  local ok, woken = pcall(scheduler.suspend, waiter, timeout)
-  watch:close()
-  anchors[waiter] = nil
-  if not ok then error(woken, 0) end
-  return woken
+  waiter.watch:set(wanted == "read", wanted == "write")
+  return scheduler.suspend(waiter, timeout)
 end
 
 --- Waits until a descriptor is ready.

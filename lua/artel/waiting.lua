@@ -66,7 +66,23 @@ function modes.block(channel, state, waiter, timeout)
   return true
 end
 
-function modes.suspend(channel, _, waiter, timeout)
+--- Leaves the channel to those who still wait: what the loop watches for has changed.
+local function settle(channel, state)
+  if state.watch and core.isOpen(channel) then waiting.update(channel) end
+  waiting.announce(channel, state)
+end
+
+--- Whoever was not woken leaves: also where somebody has closed the coroutine, of which await()
+--- does not learn.
+local leaving = { __close = function(waiter)
+  if waiter.done then return end
+  waiter:abandon()
+  settle(waiter.channel, waiter.state)
+end }
+
+function modes.suspend(channel, state, waiter, timeout)
+  waiter.channel, waiter.state = channel, state
+  local _ <close> = setmetatable(waiter, leaving)
   waiting.update(channel)
   return scheduler.suspend(waiter, timeout)
 end
@@ -104,12 +120,6 @@ function waiting.check(level, state)
   local mode = state and modeFor(state) or core.waitMode()
   if REFUSALS[mode] then error(REFUSALS[mode], level + 1) end
   return mode
-end
-
---- Leaves the channel to those who still wait: what the loop watches for has changed.
-local function settle(channel, state)
-  if state.watch and core.isOpen(channel) then waiting.update(channel) end
-  waiting.announce(channel, state)
 end
 
 --- As await(), which calls it.
