@@ -189,6 +189,39 @@ describe("a worker pool", function()
     assert.same({ 1, 2 }, heard)
   end)
 
+  it("refuses a loop that is none, and keeps nothing of it", function()
+    local workers <close> = pool(ECHO, 1, { retries = 1 })
+    for _, name in ipairs { "registerRead", "unregisterRead" } do
+      helper.raisesHere(("bad argument #1 to '%s' (what require \"luv\" returns expected)")
+        :format(name), function() workers[name](workers, {}, print) end)
+    end
+    workers[1]:kill "KILL"
+    assert.equal("served", workers:request "served") -- by the replacement
+  end)
+
+  it("may be listened to, or no longer, while a worker is closed and still sends", function()
+    local workers <close> = pool(ECHO, 1)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local first, heard = workers[1], {}
+    local function listen()
+      workers:registerRead(uv, function(worker) heard[#heard + 1] = worker:receiveMessage(0) end)
+    end
+    listen()
+    helper.freeze(first)
+    local sending = artel.async(first.sendMessage, first, ("x"):rep(4 << 20))
+    local closing = artel.async(first.close, first, TIMEOUT)
+    assert.is_false(closing:isDone())
+    listen()
+    workers:unregisterRead(uv)
+    listen()
+    uv.kill(first:getProcessId(), "sigcont")
+    assert.equal("closed", select(2, sending:await(TIMEOUT)).kind)
+    assert.equal(0, closing:await(TIMEOUT))
+    workers[1]:sendMessage "to the replacement"
+    helper.runLoopUntil(function() return #heard > 0 end)
+    assert.same({ "to the replacement" }, heard)
+  end)
+
   it("has as many workers as there are processors, if no number was given", function()
     local workers <close> = pool(ECHO)
     assert.equal(artel.WorkerPool.getProcessorCount(), #workers)

@@ -130,6 +130,7 @@ end
 
 -- ---- loops ----
 
+--- For methods: raises where they were called.
 local function checkLoop(loop, name)
   if type(loop) ~= "table" or loop ~= package.loaded.luv then
     error(("bad argument #1 to '%s' (what require \"luv\" returns expected)"):format(name), 3)
@@ -243,5 +244,5 @@ core.setSlowPaths {
 
 return {
   closeAtOnce = closeAtOnce, closeFlushed = closeFlushed, pair = pair, receiveNew = receiveNew,
-  sendQueued = sendQueued,
+  sendQueued = sendQueued, checkLoop = checkLoop,
 }

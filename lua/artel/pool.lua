@@ -91,14 +91,17 @@ function WorkerPool:receiveMessage(timeout)
   return message, worker
 end
 
+--- Not when it is closed, nor while it is being closed and still sends what is queued.
+local function isListenedTo(worker) return dispatch.stateOf(worker).listener ~= nil end
+
 local function stopListening(engine, loop)
   if not engine.staff.listen then return end
   engine.staff.listen = nil
   for _, slot in ipairs(engine.slots) do
-    if slot.worker and core.isOpen(slot.worker) then slot.worker:unregisterRead(loop) end
+    if slot.worker and isListenedTo(slot.worker) then slot.worker:unregisterRead(loop) end
   end
   for worker in pairs(engine.staff.leaving) do
-    if core.isOpen(worker) then worker:unregisterRead(loop) end
+    if isListenedTo(worker) then worker:unregisterRead(loop) end
   end
   poolWait.listenersChanged(engine)
 end
@@ -109,6 +112,7 @@ end
 ---@param once? boolean only the first time
 function WorkerPool:registerRead(loop, listener, once)
   local engine = engineOf(self, 2)
+  channelModule.checkLoop(loop, "registerRead")
   if type(listener) ~= "function" then
     error("bad argument #2 to 'registerRead' (function expected)", 2)
   end
@@ -121,14 +125,18 @@ function WorkerPool:registerRead(loop, listener, once)
   end
   engine.staff.listen = listen
   for _, slot in ipairs(engine.slots) do
-    if slot:isAlive() then listen(slot.worker) end
+    if slot:isAlive() and not core.channelFault(slot.worker) then listen(slot.worker) end
   end
   poolWait.listenersChanged(engine)
 end
 
 --- Ends what registerRead began.
 ---@param loop table what require "luv" returns
-function WorkerPool:unregisterRead(loop) stopListening(engineOf(self, 2), loop) end
+function WorkerPool:unregisterRead(loop)
+  local engine = engineOf(self, 2)
+  channelModule.checkLoop(loop, "unregisterRead")
+  stopListening(engine, loop)
+end
 
 --- Waits until every worker is ready.
 ---@param timeout? number seconds
