@@ -151,6 +151,45 @@ describe("map over a pool", function()
     end)
   end)
 
+  it("gives each index to one of several coroutines that share an imap", function()
+    local workers <close> = pool(UNEVEN, 2)
+    local items, seen, count = {}, {}, 0
+    for n = 1, 300 do items[n] = n end
+    local nextAnswer, _, _, closing = workers:imap(items)
+    local _ <close> = closing
+    local tasks = {}
+    for n = 1, 3 do
+      tasks[n] = artel.async(function()
+        for index in nextAnswer do
+          assert.is_nil(seen[index])
+          seen[index], count = true, count + 1
+        end
+      end)
+    end
+    for n = 1, 3 do tasks[n]:await(TIMEOUT) end
+    assert.equal(300, count)
+  end)
+
+  --- How many functions are called while so many maps end that coroutines wait for.
+  local function callsFor(count)
+    local workers <close> = pool(ECHO, 1)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    helper.freeze(workers[1])
+    local tasks = {}
+    for n = 1, count do tasks[n] = artel.async(function() return workers:map { n, n, n } end) end
+    workers[1]:kill "CONT"
+    local calls = 0
+    debug.sethook(function() calls = calls + 1 end, "c") -- here, where the loop runs
+    for n = 1, count do assert.equal(3, tasks[n]:await(TIMEOUT).n) end
+    debug.sethook()
+    return calls
+  end
+
+  it("is as much work, however many other maps are at work", function()
+    local few, many = callsFor(50), callsFor(200)
+    assert.is_true(many < 6 * few, ("%d calls for 50, %d for 200"):format(few, many))
+  end)
+
   it("keeps nothing waiting behind a slow request while a worker is idle", function()
     local workers <close> = pool([[{ onRequest = function(_, r)
       if r == "slow" then

@@ -68,7 +68,7 @@ local function newRun(engine, items, options, onAnswer)
   local nextItem, total = iterate(items)
   return setmetatable({ engine = engine, nextItem = nextItem, total = total, options = options,
     onAnswer = onAnswer, taken = 0, open = 0, done = 0, jobs = {}, isExhausted = false,
-    hasLost = false,
+    hasLost = false, waiters = {},
     window = WINDOW * #engine.slots, progress = options.progress and progress.new(total) }, Run)
 end
 
@@ -99,7 +99,7 @@ local function jobEnded(job)
     job.isCounted = true
     job.run:ended(job.index, job.answer, job.failure)
   end
-  poolWait.check(job.engine)
+  poolWait.check(job.run) -- there may be many maps: each is told of its own parts alone
 end
 
 --- Takes items up to the window, in which those that cannot be sent have a place too: they may be
@@ -152,7 +152,7 @@ function Run:goOn(isEnough, level)
     poolWait.until_(self.engine, function()
       return self:isFinished() or isEnough() or self:isHungry()
         or watchesProgress and self.done > reported
-    end, nil, level + 1)
+    end, nil, level + 1, false, self)
     if watchesProgress and self.done > reported then
       reported = self.done
       self:report()

@@ -59,8 +59,7 @@ local arm
 
 --- The loop's timer. Without anybody who waits or listens it holds no dropped pool, nor the loop.
 local function newTimer(engine, due)
-  local isBackground = next(engine.waiters) == nil and next(engine.requesters) == nil
-    and not engine.staff.listen
+  local isBackground = engine.sleepers == 0 and not engine.staff.listen
   local holder = setmetatable({ engine = engine }, isBackground and { __mode = "v" } or nil)
   return scheduler.loop().after(due, function()
     local owner = holder.engine
@@ -104,7 +103,7 @@ end
 
 --- Prepares a pool for those who will wait for it.
 function poolWait.attach(engine)
-  engine.waiters, engine.requesters = {}, {}
+  engine.waiters, engine.sleepers = {}, 0
   function engine.onIdle() poolWait.check(engine) end
   function engine.deadlines.onEarlier() arm(engine) end
   function engine.staff.onChange() poolWait.check(engine) end
@@ -119,10 +118,11 @@ end
 --- The workers are being ended.
 function poolWait.detach(engine) arm(engine) end
 
---- Wakes the coroutines whose condition holds now, but those that wait for a request. Called
---- whenever a part of a map has ended, a worker has come up or gone, or the pool is being closed.
-function poolWait.check(engine)
-  for waiter in next, engine.waiters do
+--- Wakes the coroutines whose condition holds now: those that wait for a pool, whenever a worker
+--- has come up or gone or the pool is being closed, or for a map, whenever a part of it has ended.
+---@param whose table { waiters }: the engine or the run
+function poolWait.check(whose)
+  for waiter in next, whose.waiters do
     if waiter.isDone() then scheduler.wake(waiter) end
   end
 end
@@ -145,21 +145,23 @@ end
 
 --- The pool goes on without this one: also where somebody has closed the coroutine that waited.
 local sleeping = { __close = function(waiter)
-  waiter.waiters[waiter] = nil
+  local engine = waiter.engine
+  engine.sleepers = engine.sleepers - 1
+  if waiter.waiters then waiter.waiters[waiter] = nil end
   if waiter.observed then observe(waiter, false) end
-  arm(waiter.engine)
+  arm(engine)
 end }
 
-local function suspend(engine, isDone, deadline, observes, job)
+local function suspend(engine, isDone, deadline, observes, whose)
   useLoop(engine)
   scheduler.run(turn, engine)
-  local waiters = job and engine.requesters or engine.waiters
+  local waiters = whose.waiters
   local woken = isDone()
   while not woken do
     local waiter <close> = setmetatable({ engine = engine, isDone = isDone, waiters = waiters,
       observed = observes and openWorkers(engine) }, sleeping)
-    waiters[waiter] = true
-    if job then job.waiter = waiter end
+    engine.sleepers = engine.sleepers + 1
+    if waiters then waiters[waiter] = true else whose.waiter = waiter end
     if observes then observe(waiter, true) end
     arm(engine)
     scheduler.suspend(waiter, deadline and math.max(0, deadline - core.now()))
@@ -183,9 +185,10 @@ end
 --- Waits until `isDone()`.
 ---@param level integer where waiting is refused, as for error()
 ---@param observes? boolean it may depend on messages of the workers too
----@param job? table the request whose end it is, with tell() as its onEnd
+---@param whose? table what it depends on, if not on the whole pool: a map, which calls check(), or
+--- a request, with tell() as its onEnd
 ---@return boolean done false at the time-out
-function poolWait.until_(engine, isDone, timeout, level, observes, job)
+function poolWait.until_(engine, isDone, timeout, level, observes, whose)
   if isDone() then return true end
   local mode = waiting.check(level + 1)
   local deadline = timeout and timeout < math.huge and core.now() + timeout or nil
@@ -193,7 +196,8 @@ function poolWait.until_(engine, isDone, timeout, level, observes, job)
   if mode == "block" and not deadline and interrupts(engine) then
     error(waiting.INTERRUPTING, level + 1)
   end
-  return (mode == "block" and block or suspend)(engine, isDone, deadline, observes, job)
+  return (mode == "block" and block or suspend)(engine, isDone, deadline, observes,
+    whose or engine)
 end
 
 return poolWait
