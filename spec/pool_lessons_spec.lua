@@ -314,24 +314,6 @@ describe("time of a request", function()
       end)
   end
 
-  it("to be queued that is none at all leaves a worker some to begin, but no end of it", function()
-    local workers <close> = pool("return request", 1, { queueTimeout = 0 })
-    assert.is_true(workers:waitUntilReady(TIMEOUT))
-    local engine, slot, worker = workers:engine(), workers:engine().slots[1], workers[1]
-    helper.freeze(worker)
-    local task = artel.async(function() return workers:request "x" end)
-    assert.equal(1, slot.inFlight)
-    engine.deadlines[1].at = 0
-    status(workers)
-    assert.equal(1, slot.inFlight)
-    slot.jobs[slot.lastId].sentAt, engine.deadlines[1].at = 0, 0 -- as if that were long ago
-    status(workers)
-    local _, err = outcome(task)
-    assert.same({ "timeout", "queued" }, { err.kind, err.phase })
-    worker:kill "CONT"
-    assert.equal("next", workers:request "next")
-  end)
-
   it("does not run at a worker that has begun another one", function()
     local folder <close> = helper.folder()
     local gate = folder.path .. "/gate"

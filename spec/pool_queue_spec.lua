@@ -205,6 +205,27 @@ end)
 describe("cancelling a request", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 
+  for how, case in pairs {
+    ["as a task"] = { function(task) task:cancel() end },
+    ["with its coroutine"] = { function(_, thread) assert.is_true(coroutine.close(thread)) end },
+    ["by a time limit"] = { outcome, 0.01 },
+  } do
+    it("that has not begun, " .. how .. ", lets the loop end", function()
+      local leave, queueTimeout = table.unpack(case)
+      local workers <close> = pools.new("return request", 1, { queueTimeout = queueTimeout })
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      helper.freeze(workers[1])
+      local thread
+      local task = artel.async(function()
+        thread = coroutine.running()
+        return workers:request "unwanted"
+      end)
+      leave(task, thread)
+      helper.runLoopToEnd()
+      workers[1]:kill "CONT"
+    end)
+  end
+
   it("that has not begun takes it out, and those beside it stay", function()
     local folder <close> = helper.folder()
     local gate, mark = folder.path .. "/gate", folder.path .. "/mark"

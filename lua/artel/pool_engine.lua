@@ -326,10 +326,18 @@ local function onAnswer(job)
   if engine.closing and job.givenUp then engine.onIdle() end
 end
 
+--- Ends a job that its worker has not begun: the loop may have nothing left to watch that for.
+---@return boolean ended false when it may have begun
+local function endUnbegun(engine, job, err)
+  local slot = job.slot
+  if not slot:recall(job) then return false end
+  finish(engine, job, nil, err)
+  if engine.usesLoop then waiting.update(slot.worker) end
+  return true
+end
+
 -- Seconds between two looks at a request that has not begun.
 local SHORTEST = 0.001
--- Who may not wait for a worker may wait so many seconds for one that was free to begin.
-local BEGIN_TIME = 5
 
 --- Ends a job whose handler may go on: it is told, and killed with its worker after the grace.
 local function giveUp(engine, job, err)
@@ -357,7 +365,7 @@ function checkRunning(engine, job)
       message = ("the worker did nothing at all for %g s"):format(job.timeout) }
     -- What pool[i]:request() asks has no claim word: a worker that is busy with it is not killed.
     if slot:load() == slot.inFlight then return giveUp(engine, job, err) end
-    if slot:recall(job) then return finish(engine, job, nil, err) end
+    if endUnbegun(engine, job, err) then return end
   end
   -- The worker wrote it: one that lies about it shall not gain time.
   begun = math.max(job.sentAt, math.min(begun or job.sentAt, core.now()))
@@ -378,26 +386,23 @@ function Engine:cancel(job, err)
     withdraw(self, job)
     return finish(self, job, nil, err)
   end
-  if not job.slot:recall(job) then return giveUp(self, job, err) end
-  finish(self, job, nil, err)
+  if not endUnbegun(self, job, err) then return giveUp(self, job, err) end
   if self.usesLoop then self:assignSoon() end -- nothing else need happen for which it would turn
 end
 
 --- A job has waited too long: here, or at a worker behind others.
 function queueTimedOut(engine, job)
   local slot, seconds = job.slot, engine.options.queueTimeout
-  if seconds == 0 and slot and slot:isFirst(job) and core.now() < job.sentAt + BEGIN_TIME then
-    job.queueEntry = engine.deadlines:add(BEGIN_TIME, queueTimedOut, engine, job)
-    return
-  end
+  -- What may not wait at all has not waited when a worker was free for it.
+  if seconds == 0 and slot and slot:isFirst(job) then return end
   local err = core.newError { kind = "timeout", phase = "queued",
     message = ("no worker was free within %g s"):format(seconds) }
   if job.isQueued then
     withdraw(engine, job)
-  elseif job.ended or not slot or not slot:recall(job) then
-    return
+    finish(engine, job, nil, err)
+  elseif slot and not job.ended then
+    endUnbegun(engine, job, err)
   end
-  finish(engine, job, nil, err)
 end
 
 --- Takes a request in. `onEnd(job)` is called when it has ended: job.answer, or job.failure.
