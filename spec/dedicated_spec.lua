@@ -393,6 +393,24 @@ terminate
 
 end)
 
+describe("creating a worker", function()
+  helper.leaveNothing { before_each = before_each, after_each = after_each }
+
+  it("raises misuse where it is called, from the module's functions and a factory's", function()
+    local factory = artel.WorkerFactory.new()
+    local noModule = " createWorker: expected the name of a module or the path of a Lua file"
+    local twin = " createWorkerWithExpression: "
+    helper.raisesHere(noModule, function() artel.createWorker() end)
+    helper.raisesHere(noModule, function() factory:createWorker() end)
+    local noExpression = twin .. "expected the text of a Lua expression, got function"
+    helper.raisesHere(noExpression, function() artel.createWorkerWithExpression(print) end)
+    helper.raisesHere(noExpression, function() factory:createWorkerWithExpression(print) end)
+    local takesNone = twin .. "an expression is used as it is and takes no constructor arguments"
+    helper.raisesHere(takesNone, function() artel.createWorkerWithExpression(ECHO, 1) end)
+    helper.raisesHere(takesNone, function() factory:createWorkerWithExpression(ECHO, nil) end)
+  end)
+end)
+
 describe("closing a worker", function()
   helper.leaveNothing { before_each = before_each, after_each = after_each }
 

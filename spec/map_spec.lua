@@ -234,7 +234,7 @@ describe("artel.map", function()
     helper.raisesHere("upvalue `floor`: require it inside; make a number or string <const>; "
       .. "hand any other value over as options.context: it is the function's second argument",
       function() artel.map(function(n) return floor(n) end, { 1 }) end)
-    helper.raisesHere("cannot export a function",
+    helper.raisesHere(" map: constructor arguments: cannot export a function",
       function() artel.map("x", { 1 }, { arguments = { print } }) end)
     assert.error_matches(function() artel.map(print, { 1 }) end, "written in C")
     assert.error_matches(function() artel.map(1, { 1 }) end, "function or a module expected")

@@ -71,14 +71,22 @@ describe("a worker pool", function()
     local factory = artel.WorkerFactory.new()
     local noModule = "expected the name of a module or the path of a Lua file, got nil"
     local noExpression = "expected the text of a Lua expression, got function"
-    helper.raisesHere("there is no option nonsense",
+    local plain, twin = " createWorkerPool: ", " createWorkerPoolWithExpression: "
+    helper.raisesHere(plain .. "there is no option nonsense",
       function() artel.createWorkerPool("x", { nonsense = 1 }) end)
-    helper.raisesHere("there is no option nonsense",
+    helper.raisesHere(twin .. "there is no option nonsense",
       function() artel.createWorkerPoolWithExpression("{}", { nonsense = 1 }) end)
-    helper.raisesHere(noModule, function() artel.createWorkerPool() end)
-    helper.raisesHere(noModule, function() factory:createWorkerPool() end)
-    helper.raisesHere(noExpression, function() artel.createWorkerPoolWithExpression(print) end)
-    helper.raisesHere(noExpression, function() factory:createWorkerPoolWithExpression(print) end)
+    helper.raisesHere(plain .. noModule, function() artel.createWorkerPool() end)
+    helper.raisesHere(plain .. noModule, function() factory:createWorkerPool() end)
+    helper.raisesHere(twin .. noExpression,
+      function() artel.createWorkerPoolWithExpression(print) end)
+    helper.raisesHere(twin .. noExpression,
+      function() factory:createWorkerPoolWithExpression(print) end)
+    helper.raisesHere(twin .. "an expression is used as it is and takes no constructor arguments",
+      function() factory:createWorkerPoolWithExpression(ECHO, 1, { arguments = { 1 } }) end)
+    factory:getBootstrapProfile():setOutputPath "/dev/null"
+    helper.raisesHere(twin .. "option captureOutput: the profile has an output path already",
+      function() factory:createWorkerPoolWithExpression(ECHO, 1, { captureOutput = true }) end)
     local workers <close> = pool(ECHO, 1)
     for _, name in ipairs { "request", "map", "receiveMessage", "getStatus", "close" } do
       helper.raisesHere("bad self (artel.WorkerPool expected, got nil; is it called with a colon?)",

@@ -97,6 +97,11 @@ local function start(prepared)
   return workers.start(options)
 end
 
+--- The name of the method that was called, for what it complains about.
+local function nameOf(method, field)
+  return method .. (field == "expression" and "WithExpression" or "")
+end
+
 --- Starts a dedicated worker.
 ---@private
 ---@param field "module"|"expression" what `text` is
@@ -104,9 +109,10 @@ end
 ---@return artel.Worker?
 ---@return artel.Error?
 function WorkerFactory:startWorker(field, text, arguments, level)
+  local name = nameOf("createWorker", field)
   local accepted, reason = checks.accept(checks[field], text)
-  if not accepted then error("createWorker: " .. reason, level + 1) end
-  return start(prepare(self.profile, { [field] = accepted }, arguments, "createWorker", level + 1))
+  if not accepted then error(("%s: %s"):format(name, reason), level + 1) end
+  return start(prepare(self.profile, { [field] = accepted }, arguments, name, level + 1))
 end
 
 --- Starts a dedicated worker that runs a module.
@@ -119,12 +125,13 @@ function WorkerFactory:createWorker(module, ...)
   return worker, err -- no tail call, which would take our level off the stack
 end
 
---- Starts a dedicated worker whose implementation is the value of a Lua expression.
+--- Starts a dedicated worker whose implementation is the value of a Lua expression. Further
+--- arguments are refused: there is no constructor for them.
 ---@param expression string
 ---@return artel.Worker?
 ---@return artel.Error?
-function WorkerFactory:createWorkerWithExpression(expression)
-  local worker, err = self:startWorker("expression", expression, nil, 2)
+function WorkerFactory:createWorkerWithExpression(expression, ...)
+  local worker, err = self:startWorker("expression", expression, table.pack(...), 2)
   return worker, err
 end
 
@@ -135,17 +142,18 @@ end
 ---@param count? integer|artel.PoolOptions
 ---@param options? artel.PoolOptions
 ---@param level integer where misuse is raised, as for error()
+---@param name? string of the function that was called; by default the method for that field
 ---@return artel.WorkerPool
-function WorkerFactory:startPool(field, text, count, options, level)
+function WorkerFactory:startPool(field, text, count, options, level, name)
+  name = name or nameOf("createWorkerPool", field)
   local accepted, reason = checks.accept(checks[field], text)
   local checked
   if accepted then checked, reason = poolOptions.pool(count, options) end
-  if not checked then error("createWorkerPool: " .. reason, level + 1) end
-  local prepared = prepare(self.profile, { [field] = accepted }, checked.arguments,
-    "createWorkerPool", level + 1, checked)
+  if not checked then error(("%s: %s"):format(name, reason), level + 1) end
+  local prepared = prepare(self.profile, { [field] = accepted }, checked.arguments, name,
+    level + 1, checked)
   if checked.captureOutput and prepared.plan.outputPath then
-    error("createWorkerPool: option captureOutput: the profile has an output path already",
-      level + 1)
+    error(name .. ": option captureOutput: the profile has an output path already", level + 1)
   end
   return pools.new(checked, function() return start(prepared) end, prepared.options)
 end

@@ -64,8 +64,8 @@ end
 ---@param expression string
 ---@return artel.Worker?
 ---@return artel.Error?
-function artel.createWorkerWithExpression(expression)
-  local worker, err = factory():startWorker("expression", expression, nil, 2)
+function artel.createWorkerWithExpression(expression, ...)
+  local worker, err = factory():startWorker("expression", expression, table.pack(...), 2)
   return worker, err
 end
 

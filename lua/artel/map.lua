@@ -33,7 +33,7 @@ local function poolFor(factory, what, context, options, name, level)
     if context ~= nil then
       error(name .. ": options.context goes with a function, not with a module", level + 1)
     end
-    return (factory:startPool("module", what, nil, options, level + 1))
+    return (factory:startPool("module", what, nil, options, level + 1, name))
   end
   if type(what) ~= "function" then
     error(("bad argument #1 to '%s' (a function or a module expected, got %s)"):format(name,
@@ -41,7 +41,7 @@ local function poolFor(factory, what, context, options, name, level)
   end
   local expression, reason = expressionFor(what, context)
   if not expression then error(("%s: %s"):format(name, reason), level + 1) end
-  return (factory:startPool("expression", expression, nil, options, level + 1))
+  return (factory:startPool("expression", expression, nil, options, level + 1, name))
 end
 
 local function prepare(factory, what, items, given, name, level)
