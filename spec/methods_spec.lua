@@ -28,6 +28,20 @@ describe("a method called with a dot", function()
   end
 end)
 
+describe("a shared worker's method called with a dot", function()
+  it("says so, and not that the argument is missing which it has taken for self", function()
+    for _, name in ipairs { "getSocketAddress", "getProcessId", "query", "stop",
+      "receiveMessageDirectly", "getUnreceivedMessageCount", "peekUnreceivedMessages",
+      "removeUnreceivedMessage", "unreceiveMessage" } do
+      local method = artel.SharedWorker[name]
+      raisesHere("bad self (artel channel expected, got nil; is it called with a colon?)",
+        function() local _ = method() end)
+      raisesHere("bad self (artel channel expected, got number; is it called with a colon?)",
+        function() local _ = method(1) end)
+    end
+  end)
+end)
+
 describe("a function called with a colon", function()
   it("says so: of a class", function()
     for name, class in pairs { BootstrapProfile = artel.BootstrapProfile, Range = artel.Range,

@@ -207,7 +207,8 @@ local function stop(self, text, timeout, level)
   checkTimeout(timeout, "stopSharedWorker", level + 1)
   local profile = self:getBootstrapProfile()
   if not profile:getAdminCookie() then
-    error("stopping a shared worker needs an admin cookie in the profile", level + 1)
+    error("stopping a shared worker needs an admin cookie in the profile (setAdminCookie)",
+      level + 1)
   end
   local mode = waiting.check(level + 1)
   timeout = timeout or profile:getStopTimeout() + STOP_GRACE
@@ -255,9 +256,14 @@ end
 -- ---- the methods ----
 -- Their tail calls take them off the stack: the level 1 of what they call is who called them.
 
+local SOURCES = {
+  module = "the name or path of a module", expression = "the text of an expression",
+}
+
 local function checkSource(text, field, name, level)
   if type(text) ~= "string" or text == "" then
-    error(("bad argument #2 to '%s' (%s expected)"):format(name, field), level + 1)
+    error(("bad argument #2 to '%s' (%s expected, got %s)"):format(name, SOURCES[field],
+      text == "" and "an empty string" or type(text)), level + 1)
   end
   return { [field] = text }
 end

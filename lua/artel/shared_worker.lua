@@ -108,11 +108,15 @@ end
 -- ---- who it is ----
 
 ---@return string
-function SharedWorker:getSocketAddress() return details[self].address end
+function SharedWorker:getSocketAddress()
+  core.checkSelf(self, 2)
+  return details[self].address
+end
 
 --- The worker's process; nil when it is on another machine or cannot be seen.
 ---@return integer?
 function SharedWorker:getProcessId()
+  core.checkSelf(self, 2)
   local known = details[self]
   if not known.processId and core.isOpen(self) and core.parseAddress(known.address).isLocal then
     known.processId = sockets.listeningProcess(known.address, 0)
@@ -146,7 +150,9 @@ end
 function SharedWorker:stop()
   core.checkOpen(self, 2)
   local cookie = details[self].cookie
-  if not cookie then error("stopping a shared worker needs an admin cookie in the profile", 2) end
+  if not cookie then
+    error("stopping a shared worker needs an admin cookie in the profile (setAdminCookie)", 2)
+  end
   local trusted, err = checkPeer(self)
   if not trusted then return nil, err end
   local queued
@@ -234,6 +240,7 @@ end
 
 ---@return integer
 function SharedWorker:getUnreceivedMessageCount()
+  core.checkSelf(self, 2)
   local count = 0
   for _ in setAside(self) do count = count + 1 end
   return count
@@ -242,6 +249,7 @@ end
 --- The messages that were set aside, which stay.
 ---@return any[]
 function SharedWorker:peekUnreceivedMessages()
+  core.checkSelf(self, 2)
   local messages = {}
   for entry in setAside(self) do messages[#messages + 1] = entry[1] end
   return messages
@@ -251,6 +259,7 @@ end
 ---@param index integer from 1
 ---@return any message nil when there is none with that index
 function SharedWorker:removeUnreceivedMessage(index)
+  core.checkSelf(self, 2)
   if math.type(index) ~= "integer" then
     error("bad argument #1 to 'removeUnreceivedMessage' (integer expected)", 2)
   end
@@ -270,10 +279,10 @@ end
 --- Puts a message back: the next receiveMessage answers it.
 ---@param message any not nil
 function SharedWorker:unreceiveMessage(message)
+  core.checkOpen(self, 2)
   if message == nil then
     error("bad argument #1 to 'unreceiveMessage' (a value expected, got nil)", 2)
   end
-  core.checkOpen(self, 2)
   dispatch.stateOf(self).inbox:pushFront { message }
   core.setQueuedInLua(self, true)
 end

@@ -68,9 +68,14 @@ describe("a shared worker's start", function()
     local ok, message = pcall(function() factory:startSharedWorker("nowhere", "counter") end)
     assert.is_false(ok)
     assert.matches("start_spec.lua:%d+: the address \"nowhere\"", message)
-    ok, message = pcall(function() factory:connectToSharedWorker(support.unixAddress(), 7) end)
-    assert.is_false(ok)
-    assert.matches("start_spec.lua:%d+: bad argument #2", message)
+    local address = support.unixAddress()
+    helper.raisesHere("bad argument #2 to 'connectToSharedWorker' (the name or path of a module "
+      .. "expected, got number)", function() factory:connectToSharedWorker(address, 7) end)
+    helper.raisesHere("bad argument #2 to 'startSharedWorkerWithExpression' (the text of an "
+      .. "expression expected, got an empty string)",
+      function() factory:startSharedWorkerWithExpression(address, "") end)
+    helper.raisesHere("bad argument #2 to 'startSharedWorker' (the name or path of a module "
+      .. "expected, got nil)", function() artel.startSharedWorker(address) end)
     ok, message = pcall(function() factory:connectToSharedWorker("unix://" .. ("x"):rep(108)) end)
     assert.is_false(ok)
     assert.matches("107 bytes", message)
@@ -299,6 +304,7 @@ describe("a shared worker's start", function()
     local worker, err = artel.connectToSharedWorker(address)
     assert.is_nil(worker)
     assert.equal("ENOENT", err.errno)
-    assert.error_matches(function() artel.stopSharedWorker(address) end, "needs an admin cookie")
+    assert.error_matches(function() artel.stopSharedWorker(address) end,
+      "needs an admin cookie in the profile %(setAdminCookie%)")
   end)
 end)
