@@ -282,6 +282,17 @@ terminate
     assert.matches("^a message came, and the implementation has no onMessage", err.message)
   end)
 
+  it("tells who asks that there is no onRequest, and goes on", function()
+    local worker <close> = helper.worker
+      "{ onMessage = function(_, message, channel) channel:sendMessage(message) end }"
+    local response, err = worker:request("asked", { timeout = TIMEOUT })
+    assert.is_nil(response)
+    assert.equal("remote: the implementation has no onRequest; it takes messages (sendMessage)",
+      tostring(err))
+    worker:sendMessage "told"
+    assert.equal("told", worker:receiveMessage(TIMEOUT))
+  end)
+
   it("gives a message to who waits for it in the worker, and the next to its handler", function()
     local worker <close> = helper.worker [[{ onMessage = function(self, message, channel)
       if message ~= "start" then return channel:sendMessage("the handler got " .. message) end

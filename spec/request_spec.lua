@@ -113,7 +113,8 @@ describe("a request", function()
       local reader = artel.async(function() return right:receiveMessage(TIMEOUT) end)
       local response, err = left:request(1, { timeout = TIMEOUT })
       assert.is_nil(response)
-      assert.equal("remote", err.kind)
+      assert.equal("remote: the peer answers no requests: it has not called receiveRequest()",
+        tostring(err))
       left:sendMessage "over"
       assert.equal("over", reader:await())
     end)

@@ -223,7 +223,8 @@ local function giveRequest(channel, state, id, entry, ok, value)
     entry.value, entry.id = value, id
     state.requests:push(entry)
   else
-    errorFrames.refuse(channel, id, { kind = "remote", message = "the peer answers no requests" })
+    errorFrames.refuse(channel, id, { kind = "remote",
+      message = "the peer answers no requests: it has not called receiveRequest()" })
     core.flush(channel)
   end
 end

@@ -257,7 +257,8 @@ int artel_handle_requests(lua_State *L)
         if (box->claims == NULL || artel_claims_begin(box->claims, id)) {
             if (!push_call(L, "onRequest", ARTEL_REQUEST)) {
                 return push_unwanted(L, ARTEL_FRAME_REQUEST, id,
-                                     "the worker answers no requests");
+                                     "the implementation has no onRequest; it takes "
+                                     "messages (sendMessage)");
             }
             lua_pushboolean(L, true);
             lua_rawseti(L, ARTEL_RUNNING, id);
