@@ -243,6 +243,7 @@ describe("a channel", function()
         accepted = accepted + (sent and 1 or 0)
       until not sent
       assert.equal("overloaded", pending.kind)
+      assert.matches("fit beside them; maxQueuedBytes is the limit", pending.message, 1, true)
     end)
     for _ = 1, accepted do assert.equal(#text, #right:receiveMessage(TIMEOUT)) left:flush(0) end
     assert.is_true(left:sendMessage "room again")

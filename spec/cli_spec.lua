@@ -250,7 +250,8 @@ describe("the command line", function()
       local result = program.run({ "artel", "stop", address },
         { environment = { ARTEL_ADMIN_COOKIE = false } })
       assert.equal(2, result.code)
-      assert.matches("needs its admin cookie", result.errors)
+      assert.matches("needs its admin cookie: --admin-cookie-file FILE, or the environment "
+        .. "variable ARTEL_ADMIN_COOKIE", result.errors, 1, true)
       local told
       local seconds = 1
       repeat -- on a busy machine it takes more to connect

@@ -44,8 +44,8 @@ local function sendWhenFull(channel, message)
   if state.onOverload then state.onOverload(channel) end
   return nil, core.newError {
     kind = "overloaded",
-    message = ("%d bytes are queued already and the message does not fit beside them")
-      :format(core.pending(channel)),
+    message = ("%d bytes are queued already and the message does not fit beside them; "
+      .. "maxQueuedBytes is the limit"):format(core.pending(channel)),
   }
 end
 

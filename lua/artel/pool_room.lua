@@ -48,7 +48,8 @@ function poolRoom.refusal(engine, bytes)
     return nil
   end
   return core.newError { kind = "overloaded",
-    message = ("%d requests of %d bytes are queued already"):format(waits, countBytes(engine)) }
+    message = ("%d requests of %d bytes are queued already (see maxQueue and maxQueueBytes)")
+      :format(waits, countBytes(engine)) }
 end
 
 return poolRoom

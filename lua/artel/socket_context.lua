@@ -29,6 +29,14 @@ local OPTIONS = {
   maxConnections = { isPositive, "an integer from 1 up" },
 }
 
+--- The names of all options, for who has misspelt one.
+local function names()
+  local list = {}
+  for name in pairs(OPTIONS) do list[#list + 1] = name end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
 --- Evaluates the expression.
 ---@param text string?
 ---@return table? context
@@ -44,7 +52,8 @@ function socketContext.evaluate(text)
   for name, value in pairs(context) do
     local option = OPTIONS[name]
     if not option then
-      return nil, { message = ("the socket context has no option '%s'"):format(tostring(name)) }
+      return nil, { message = ("the socket context has no option '%s'; there are: %s")
+        :format(tostring(name), names()) }
     end
     local accepted = option[1](value)
     if not accepted then

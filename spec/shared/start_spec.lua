@@ -106,7 +106,8 @@ describe("a shared worker's start", function()
       assert.equal("bootstrap", err.kind)
       assert.equal(step, err.step)
     end
-    assert.matches("no option 'colour'",
+    assert.matches("no option 'colour'; there are: backlog, group, ipv6Only, keepAlive, "
+      .. "maxConnections, mode, noDelay, owner, reusePort",
       tostring(failedStart { socketContextExpression = "{ colour = 1 }" }))
     assert.matches("no user nobody%-like%-this",
       tostring(failedStart { socketContextExpression = "{ owner = 'nobody-like-this' }" }))

@@ -7,7 +7,8 @@ local function run(given, operands)
   local forAddress = common.address(operands[1])
   local factory = common.factory(given)
   if not factory:getBootstrapProfile():getAdminCookie() then
-    common.misuse "stopping a worker needs its admin cookie"
+    common.misuse("stopping a worker needs its admin cookie: --admin-cookie-file FILE, or the "
+      .. "environment variable ARTEL_ADMIN_COOKIE")
   end
   local stopped = common.check(factory:stopSharedWorker(forAddress, common.timeout(given)))
   io.stdout:write(stopped and "stopped\n" or "not running\n")
