@@ -2,6 +2,7 @@
 -- Worker pools: requests and messages over several workers, and what happens when one dies.
 
 local artel = require "artel"
+local core = require "artel.core"
 local helper = require "spec.helper"
 local pools = require "spec.pools"
 local uv = require "luv"
@@ -421,6 +422,12 @@ describe("a worker pool", function()
       assert.is_true(values["running_time_p" .. percent] > 0)
       assert.is_true(values["waiting_time_p" .. percent] > 0)
     end
+  end)
+
+  it("says how many processors there are, and how they were counted", function()
+    local workers <close> = pool(ECHO, 2)
+    assert.equal(("0 of 2 workers busy, 0 requests queued; %d processors: %s")
+      :format(core.system.processorCount()), workers:getStatus():getTextStatus())
   end)
 
   it("says how many of its workers share memory with it", function()

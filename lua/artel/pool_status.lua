@@ -42,6 +42,8 @@ function poolStatus.of(engine)
   addTimes(counters, "running", engine.runTimes)
   local text = engine.staff.suspended and "suspended: " .. engine.staff.suspended.message
     or ("%d of %d workers busy, %d requests queued"):format(busy, size, engine.queued)
+  -- A container that may use less than its machine has explains a pool smaller than expected.
+  text = text .. ("; %d processors: %s"):format(core.system.processorCount())
   return WorkerStatus.new(text, counters)
 end
 
