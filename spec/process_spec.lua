@@ -2,6 +2,7 @@
 -- The process of a dedicated worker: what it inherits and whose rights it has.
 
 local helper = require "spec.helper"
+local hostPath = require "artel.host_path"
 local program = require "spec.program"
 local uv = require "luv"
 
@@ -33,6 +34,18 @@ describe("the process of a worker", function()
     assert.equal("/dev/null", link(pid, "fd/0"))
     assert.matches("^socket:", link(pid, "fd/3"))
     assert.truthy(file)
+  end)
+
+  it("may be started by another program: its arguments stand before the host's own", function()
+    for _, transport in ipairs(helper.TRANSPORTS) do
+      local worker <close> = helper.worker(
+        "{ onRequest = function(_, name) return os.getenv(name) end }", {
+          hostPath = "/usr/bin/env", hostArguments = { "RUN_BY=env", assert(hostPath.find()) },
+          transport = transport,
+        })
+      assert.equal("env", worker:request("RUN_BY", { timeout = TIMEOUT }))
+      assert.equal(0, worker:close())
+    end
   end)
 
   it("keeps the folder, leads a group of its own, and handles signals as by default", function()

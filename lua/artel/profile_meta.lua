@@ -184,7 +184,8 @@ function BootstrapProfile:setConnectTimeout(value) end
 ---@return artel.BootstrapProfile self
 function BootstrapProfile:setResourceLimits(value) end
 
---- Arguments of the host executable, ahead of our own.
+--- Arguments of the host executable, ahead of our own: for a host path that is another program's,
+--- such as nice, which runs artel.
 ---@param list string[]|nil
 ---@return artel.BootstrapProfile self
 function BootstrapProfile:setHostArguments(list) end

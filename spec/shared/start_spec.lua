@@ -5,6 +5,7 @@
 local artel = require "artel"
 local core = require "artel.core"
 local helper = require "spec.helper"
+local hostPath = require "artel.host_path"
 local support = require "spec.shared.support"
 local uv = require "luv"
 
@@ -261,6 +262,17 @@ describe("a shared worker's start", function()
     for number = 1, 2 do
       assert.equal("/dev/null", uv.fs_readlink(("/proc/%d/fd/%d"):format(pid, number)))
     end
+    support.stop(factory, address)
+  end)
+
+  it("may go through another program: its arguments stand before the host's own", function()
+    local factory, address = support.start(
+      "{ onRequest = function(_, name) return os.getenv(name) end }", {
+        hostPath = "/usr/bin/env", hostArguments = { "RUN_BY=env", assert(hostPath.find()) },
+      })
+    local worker = assert(factory:connectToSharedWorker(address))
+    assert.equal("env", worker:request("RUN_BY", { timeout = support.TIMEOUT }))
+    worker:close()
     support.stop(factory, address)
   end)
 
