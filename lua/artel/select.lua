@@ -94,7 +94,7 @@ end
 ---@param channels artel.Channel[]
 ---@param timeout? number seconds
 ---@return artel.Channel[]? ready in the order of `channels`
----@return artel.Error? err kind "timeout"
+---@return artel.Error? err kind "timeout", or "closed" when one of them was closed meanwhile
 local function select(channels, timeout)
   check(channels, timeout)
   local ready = readable(channels)
