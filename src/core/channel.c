@@ -16,6 +16,9 @@
 /* A read asks for this much at first, and for twice as much each time it was filled. */
 #define READ_LEN_MIN ((size_t)512) /* a shared worker may have thousands of channels */
 #define READ_LEN_MAX ((size_t)256 * 1024)
+/* So much is taken in at once, however much room a long message has made: a peer that
+ * writes on meanwhile would keep us here, and get past the limit of what is unread. */
+#define READ_AT_ONCE_MAX (4 * READ_LEN_MAX)
 
 /* ---- life ---- */
 
@@ -185,6 +188,9 @@ ssize_t artel_channel_fill(struct artel_channel *channel, bool block)
         return channel->in_end = status;
     }
     size_t room = artel_buffer_room(&channel->in);
+    if (room > READ_AT_ONCE_MAX) {
+        room = READ_AT_ONCE_MAX;
+    }
     ssize_t got = channel->transport->ops->read(
         channel->transport, artel_buffer_tail(&channel->in), room, block);
     if (got > 0) {

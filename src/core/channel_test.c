@@ -161,6 +161,28 @@ static void a_bare_number_is_whole_at_the_end(void)
     artel_channel_free(channel);
 }
 
+static void one_read_is_short_whatever_room_there_is(void)
+{
+    enum { LEN = 16 * 1024 * 1024, SHORT = 1024 * 1024 };
+    char *text = malloc(LEN);
+    CHECK(text != NULL);
+    memset(text, 'x', LEN);
+    text[0] = '"';
+    struct script script;
+    script_init(&script, text, LEN);
+    struct artel_channel *channel =
+        script_channel(&script, ARTEL_JSON, ARTEL_START_PLAIN);
+    ssize_t longest = 0;
+    ssize_t got;
+    while ((got = artel_channel_fill(channel, false)) > 0) {
+        longest = got > longest ? got : longest;
+    }
+    CHECK_INT(SHORT, longest);
+    CHECK_INT(LEN, artel_channel_unread_len(channel));
+    artel_channel_free(channel);
+    free(text);
+}
+
 /* ---- what must not come ---- */
 
 /* The answer for input that is no stream of frames; the fault must quote `shown`. */
@@ -340,6 +362,7 @@ int main(void)
     RUN(silence_in_the_middle_is_no_end);
     RUN(white_space_between_texts_is_forgotten);
     RUN(a_bare_number_is_whole_at_the_end);
+    RUN(one_read_is_short_whatever_room_there_is);
     RUN(garbage_is_refused_and_quoted);
     RUN(a_wrong_greeting_is_refused_at_its_first_wrong_byte);
     RUN(a_fault_shows_no_cookie);
