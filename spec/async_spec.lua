@@ -174,8 +174,12 @@ describe("artel.async", function()
     end)
 
     it("leaves the end of a process, a descriptor and another task to others", function()
-      local worker <close> = helper.worker(helper.raw "channel:receiveMessage()")
+      local folder <close> = helper.folder()
+      local gate = folder.path .. "/gate"
+      local worker <close> = helper.worker(("(function() while not io.open(%q) do end return %s "
+        .. "end)()"):format(gate, helper.raw "channel:receiveMessage()"))
       closeIn(function() worker:waitUntilReady() end)
+      helper.write(gate, "")
       assert.is_true(worker:waitUntilReady(TIMEOUT))
       helper.freeze(worker)
       closeIn(function() worker:close(LONG) end)

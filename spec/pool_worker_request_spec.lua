@@ -52,19 +52,33 @@ describe("a request to one worker of a pool", function()
 
   for when, expression in pairs {
     ["while it answers"] = [[{ onRequest = function(_, request, channel)
+      while not io.open(%q) do end
       return request .. channel:request "?"
     end }]],
     ["before it answers"] = [[{
-      onConnect = function(self, channel) self.config = channel:request "?" end,
+      onConnect = function(self, channel)
+        while not io.open(%q) do end
+        self.config = channel:request "?"
+      end,
       onRequest = function(self, request) return request .. self.config end,
     }]],
   } do
     it("is one thing, what the worker asks " .. when .. " is another", function()
+      local folder <close> = helper.folder()
+      local gate = folder.path .. "/gate"
       helper.await(function()
         local workers <close> = artel.WorkerFactory.new()
-          :createWorkerPoolWithExpression(expression, 1)
+          :createWorkerPoolWithExpression(expression:format(gate), 1)
         local asked = artel.async(function() return workers:request "x" end)
-        local question, reply = workers[1]:receiveRequest(TIMEOUT)
+        assert.is_true(workers:waitUntilReady(TIMEOUT))
+        assert.equal(1, status(workers).busy)
+        local worker = workers[1]
+        local question, reply
+        local answering = artel.async(function()
+          question, reply = worker:receiveRequest(TIMEOUT)
+        end)
+        helper.write(gate, "") -- somebody waits for what it asks, and "x" is on its way
+        answering:await(TIMEOUT)
         assert.equal("?", question)
         assert.is_true(reply "y")
         assert.equal("xy", outcome(asked))
