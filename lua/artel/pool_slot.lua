@@ -27,7 +27,7 @@ local ID_MAX, CLAIM_SLOTS = core.claimIdMax, core.claimSlots
 ---@field worker artel.Worker? the present one; after a death the dead one until the next start
 ---@field state artel.ChannelState? the worker's
 ---@field isReady boolean
----@field inFlight integer requests sent and not answered, given-up ones among them
+---@field inFlight integer requests of the pool sent and not answered, given-up ones among them
 ---@field bytesInFlight integer theirs
 ---@field jobs table<integer, table> them, by id
 ---@field claimed table<integer, boolean> which of the claim words are theirs

@@ -314,7 +314,7 @@ static int is_backed_up(lua_State *L)
     return 1;
 }
 
-/* transportName(channel) → "socket" */
+/* transportName(channel) → "socket" or "shared-memory" */
 static int transport_name(lua_State *L)
 {
     struct artel_channel_box *box = artel_check_open_box(L, 1);
