@@ -341,6 +341,30 @@ describe("a channel", function()
     right:close()
   end)
 
+  it("is closed when all that it has taken has left, whoever waits for that meanwhile", function()
+    local left, right = core.pair { maxQueuedBytes = 2300000 }
+    local function text(letter) return letter:rep(1 << 20) end
+    assert(helper.fromCallback(function() assert.is_true(left:sendMessage(text "a")) end))
+    local taken = artel.async(function() return left:sendMessage(text "b") end)
+    local waits = { -- since there is no room
+      artel.async(function() return left:sendMessage(text "c") end),
+      artel.async(function() return left:request(text "d") end),
+    }
+    local closing = artel.async(function() return left:close() end)
+    local got = artel.async(function()
+      local letters = {}
+      for message in right:messages() do letters[#letters + 1] = message:sub(1, 1) end
+      return table.concat(letters)
+    end)
+    assert.equal("ab", got:await(TIMEOUT))
+    assert.is_true(taken:await(TIMEOUT))
+    for _, wait in ipairs(waits) do
+      assert.equal("closed", select(2, wait:await(TIMEOUT)).kind)
+    end
+    assert.is_true(closing:await(TIMEOUT))
+    right:close()
+  end)
+
   it("iterates, flushes and closes without a state in Lua while nothing is out of the ordinary",
     function()
       local left, right = core.pair { encoding = "msgpack" }

@@ -224,7 +224,7 @@ describe("a worker pool", function()
     workers:unregisterRead(uv)
     listen()
     uv.kill(first:getProcessId(), "sigcont")
-    assert.equal("closed", select(2, sending:await(TIMEOUT)).kind)
+    assert.is_true(sending:await(TIMEOUT))
     assert.equal(0, closing:await(TIMEOUT))
     workers[1]:sendMessage "to the replacement"
     helper.runLoopUntil(function() return #heard > 0 end)

@@ -199,8 +199,34 @@ describe("the workers of a pool", function()
     assert.is_false(closer:isDone())
     core.kill(first, core.signalNumber "SIGCONT")
     assert.equal(0, closer:await(TIMEOUT))
-    assert.equal("closed", select(2, sent:await(TIMEOUT)).kind)
+    assert.is_true(sent:await(TIMEOUT)) -- it was taken before
   end)
+
+  for how, interrupt in pairs {
+    ["is cancelled"] = function(task) task:cancel() end,
+    ["loses its coroutine"] = function(_, thread) assert(coroutine.close(thread)) end,
+  } do
+    it("are replaced though who closes them " .. how .. " meanwhile", function()
+      local workers <close> = pool([[{ onRequest = function() return require "luv".os_getpid() end,
+        onMessage = function() end }]], 1)
+      assert(workers:waitUntilReady(TIMEOUT))
+      local first = workers[1]
+      local pid = first:getProcessId()
+      helper.freeze(first)
+      local sent = artel.async(function() return first:sendMessage(("x"):rep(8 << 20)) end)
+      local thread
+      local closing = artel.async(function()
+        thread = coroutine.running()
+        first:close(TIMEOUT)
+      end)
+      assert.is_false(closing:isDone())
+      interrupt(closing, thread)
+      core.kill(first, core.signalNumber "SIGCONT")
+      assert.is_true(sent:await(TIMEOUT))
+      local next = artel.async(function() return workers:request "who" end)
+      assert.not_equal(pid, assert(next:await(TIMEOUT)))
+    end)
+  end
 
   it("stay the same though the program changes its folder and its profile", function()
     local folder <close> = helper.folder()

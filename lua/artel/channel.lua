@@ -39,6 +39,7 @@ local function sendWhenFull(channel, message)
   if waiting.mayWaitToSend() then
     local drained, err = waiting.drain(channel, state, 0, nil, 3)
     if not drained then return nil, err end
+    if state.final then return nil, state.final end -- closed meanwhile
     return channel:sendMessage(message)
   end
   if state.onOverload then state.onOverload(channel) end
@@ -190,25 +191,30 @@ local function closeAtOnce(channel)
   if state.onEnd then scheduler.wake(state.onEnd) end
 end
 
+local function flushAndClose(channel, timeout)
+  waiting.drain(channel, core.state(channel), 0, timeout, 2)
+  if core.isOpen(channel) then closeAtOnce(channel) end
+end
+
+-- Where one may not wait, or the wait was interrupted (a cancelled task, a closed coroutine), a
+-- coroutine of ours goes on: others wait for the end of the channel.
+local closing = { __close = function(call)
+  if not core.isOpen(call.channel) then return end
+  if call.mode == "block" then return closeAtOnce(call.channel) end
+  scheduler.start({ isHandler = true }, flushAndClose, call.channel, call.timeout)
+end }
+
 --- Closes, and before that waits for at most `timeout` seconds until what is queued has left.
---- Where one may not wait, a coroutine of ours does.
 local function closeFlushed(channel, timeout)
   local state = core.state(channel)
   if core.pending(channel) == 0 or state and state.ended then return closeAtOnce(channel) end
   state = dispatch.stateOf(channel)
+  local mode = core.waitMode()
+  local _ <close> = setmetatable({ channel = channel, timeout = timeout, mode = mode }, closing)
   core.setClosing(channel)
   state.final, state.listener = state.final or closedError(), nil
-  dispatch.endWaits(state, state.final)
-  local mode = core.waitMode()
-  if mode == "block" or mode == "suspend" then
-    waiting.drain(channel, state, 0, timeout, 2)
-    if core.isOpen(channel) then closeAtOnce(channel) end
-    return
-  end
-  scheduler.start({ isHandler = true }, function()
-    waiting.drain(channel, state, 0, timeout, 2)
-    if core.isOpen(channel) then closeAtOnce(channel) end
-  end)
+  dispatch.endWaits(state, state.final, true)
+  if mode == "block" or mode == "suspend" then flushAndClose(channel, timeout) end
 end
 
 --- close when something is queued or Lua keeps a state for the channel.

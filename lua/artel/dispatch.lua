@@ -103,10 +103,11 @@ local function failAll(queue, err)
 end
 
 --- Ends every wait on the channel with `err`. Takes no memory: who is not told waits for ever.
-function dispatch.endWaits(state, err)
+---@param flushes? boolean what is queued is still sent: who waits for that goes on waiting
+function dispatch.endWaits(state, err, flushes)
   failAll(state.messageWaiters, err)
   failAll(state.requestWaiters, err)
-  failAll(state.writeWaiters, err)
+  if not flushes then failAll(state.writeWaiters, err) end
   local pending = state.pending
   state.pendingCount = 0
   for id, waiter in next, pending do

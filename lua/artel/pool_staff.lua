@@ -124,8 +124,8 @@ end
 
 -- ---- starts ----
 
---- Lets go of a worker, which then ends by itself. It stays open until it has answered what
---- pool[i]:request() asked it and, where it has ended, until a listener knows of it.
+--- Lets go of a worker, which then ends by itself, or already has. An open one stays open until
+--- it has answered what pool[i]:request() asked it and, where it has ended, until a listener knows.
 local function discard(staff, worker)
   local state = dispatch.stateOf(worker)
   state.onEnd = nil -- no death
@@ -182,7 +182,7 @@ local function fill(staff, slot)
   if not worker then worker, err = start(staff, slot) end
   if not worker then return bury(staff, slot, nil, err, false) end
   local last, state = slot.worker, slot.state
-  if last and core.isOpen(last) then discard(staff, last) end
+  if last then discard(staff, last) end
   slot:occupy(worker, successor ~= nil and successor.isReady)
   slot.successor = nil
   if last then dispatch.bequeath(state, worker) end

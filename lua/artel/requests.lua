@@ -25,7 +25,7 @@ end
 ---@return integer|nil id nil when nothing was sent
 ---@return artel.Error? err
 function requests.begin(channel, state, value, waiter)
-  if state.ended then return nil, state.ended end
+  if state.final then return nil, state.final end -- also while our own close() flushes
   local id = nextId(state)
   state.pending[id] = waiter -- before anything is queued, should there be no memory for it
   local queued, err = core.queue(channel, frame.REQUEST, id, value)
