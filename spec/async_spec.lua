@@ -173,6 +173,34 @@ describe("artel.async", function()
       assert.equal("wanted", asking:await(TIMEOUT))
     end)
 
+    for what, calls in pairs {
+      ["a message"] = { receive = "receiveMessage", send = "sendMessage" },
+      ["a request"] = { receive = "receiveRequest", send = "request" },
+    } do
+      it("leaves " .. what .. " to others that it has not got yet when it is woken", function()
+        local both <close> = helper.pair()
+        local left, right = both.left, both.right
+        local function receive(...) return (left[calls.receive](left, ...)) end
+        for _, othersWait in ipairs { true, false } do
+          local thread, other
+          local closing = artel.async(function()
+            local first = receive()
+            assert(coroutine.close(thread))
+            return first, not othersWait and receive(TIMEOUT) or nil
+          end)
+          artel.async(function()
+            thread = coroutine.running()
+            receive()
+          end)
+          if othersWait then other = artel.async(receive) end
+          for n = 1, 2 do artel.async(function() right[calls.send](right, n) end) end
+          local first, second = closing:await(TIMEOUT)
+          if othersWait then second = other:await(TIMEOUT) end
+          assert.same({ 1, 2 }, { first, second })
+        end
+      end)
+    end
+
     it("leaves the end of a process, a descriptor and another task to others", function()
       local folder <close> = helper.folder()
       local gate = folder.path .. "/gate"

@@ -191,6 +191,26 @@ function dispatch.takeNextMessage(channel, state)
   return true, entry[1]
 end
 
+--- Gives to the next what a waiter was given whose coroutine somebody has closed before it could
+--- go on.
+---@return boolean given false when that waiter had been given nothing that others want
+function dispatch.passOn(channel, state, waiter)
+  local queue, value, err = waiter.queue, waiter.value, waiter.err
+  local isMessage = queue == state.messageWaiters and (value ~= nil or err and err ~= state.final)
+  if not isMessage and not (queue == state.requestWaiters and waiter.id) then return false end
+  local heir = queue:pop()
+  if heir then
+    heir.value, heir.err, heir.id = value, err, waiter.id
+    scheduler.wake(heir)
+  elseif isMessage then
+    state.inbox:pushFront { value, err }
+    core.setQueuedInLua(channel, true)
+  else
+    state.requests:pushFront { value = value, id = waiter.id }
+  end
+  return true
+end
+
 local function takeMessage(channel, state)
   if not state.messageWaiters:isEmpty() then
     local ok, value = core.take(channel)

@@ -73,11 +73,15 @@ local function settle(channel, state)
 end
 
 --- Whoever was not woken leaves: also where somebody has closed the coroutine, of which await()
---- does not learn.
+--- does not learn. Who was woken and has not gone on is no more: what it got is for others.
 local leaving = { __close = function(waiter)
-  if waiter.done then return end
-  waiter:abandon()
-  settle(waiter.channel, waiter.state)
+  local channel, state = waiter.channel, waiter.state
+  if not waiter.done then
+    waiter:abandon()
+    settle(channel, state)
+  elseif waiter.waiting and core.isOpen(channel) and dispatch.passOn(channel, state, waiter) then
+    waiting.kick(channel, state) -- a handler may take it, or who listens
+  end
 end }
 
 function modes.suspend(channel, state, waiter, timeout)
