@@ -282,6 +282,47 @@ terminate
     assert.matches("^a message came, and the implementation has no onMessage", err.message)
   end)
 
+  it("may ask its master in onConnect, however much stands before the answer", function()
+    local folder <close> = helper.folder()
+    for n, case in ipairs {
+      { count = 1, bytes = 10, message = 2 << 20 },
+      { count = 3, bytes = 700000, message = 1 },
+      { count = 5000, bytes = 10, message = 1 },
+    } do
+      local gate = folder.path .. "/gate" .. n
+      local worker <close> = helper.worker(([[{
+        onConnect = function(self, channel)
+          while not io.open(%q) do end
+          self.answer = channel:request "what?"
+        end,
+        onMessage = function() end,
+        onRequest = function(self) return self.answer end,
+      }]]):format(gate))
+      helper.await(function()
+        local tasks = {}
+        local sent = artel.async(function() return worker:sendMessage(("x"):rep(case.message)) end)
+        for i = 1, case.count do
+          tasks[i] = artel.async(function() return worker:request(("x"):rep(case.bytes)) end)
+        end
+        helper.write(gate, "")
+        local _, reply = worker:receiveRequest(TIMEOUT)
+        assert.is_true(reply "this")
+        assert.is_true(sent:await(TIMEOUT))
+        local refused = 0
+        for _, task in ipairs(tasks) do
+          local answer, err = task:await(TIMEOUT)
+          if err then
+            assert.equal("overloaded", err.kind)
+            refused = refused + 1
+          else
+            assert.equal("this", answer)
+          end
+        end
+        assert.equal(math.max(0, case.count - 4096), refused)
+      end)
+    end
+  end)
+
   it("tells who asks that there is no onRequest, and goes on", function()
     local worker <close> = helper.worker
       "{ onMessage = function(_, message, channel) channel:sendMessage(message) end }"

@@ -155,6 +155,12 @@ local function endOf(kind, detail, errno)
   return core.newError { kind = kind, message = message, errno = errno }
 end
 
+local function limitAside(channel, state)
+  if state.asideBytes <= ASIDE_MAX then return end
+  dispatch.finish(channel, state, core.newError { kind = "oversize",
+    message = ("%d bytes of messages came that nobody received"):format(state.asideBytes) })
+end
+
 --- Decodes a message that nobody wants yet, since something is wanted that is behind it.
 local function setAside(channel, state)
   local entry = { nil, nil, 0 } -- once it is taken, there must be a place for it
@@ -166,10 +172,7 @@ local function setAside(channel, state)
   state.inbox:push(entry)
   state.asideBytes = state.asideBytes + bytes
   core.setQueuedInLua(channel, true)
-  if state.asideBytes > ASIDE_MAX then
-    dispatch.finish(channel, state, core.newError { kind = "oversize",
-      message = ("%d bytes of messages came that nobody received"):format(state.asideBytes) })
-  end
+  limitAside(channel, state)
 end
 
 --- The oldest message that was set aside, as { message, err }; nil when there is none.
@@ -250,14 +253,22 @@ local function giveRequest(channel, state, id, entry, ok, value)
   end
 end
 
--- No more requests are set aside than this, bytes and number: they are found by ids, which a peer
--- can choose so that they collide, since Lua hashes numbers without a seed.
-local REQUEST_BYTES_ASIDE_MAX, REQUESTS_ASIDE_MAX = 1 << 20, 4096
+-- No more requests are set aside than this: they are found by ids, which a peer can choose so that
+-- they collide, since Lua hashes numbers without a seed.
+local REQUESTS_ASIDE_MAX = 4096
+-- So many bytes are set aside where nobody waits for ever if no more are.
+local FREELY_ASIDE_MAX = 1 << 20
+
+local TOO_MANY = { kind = "overloaded",
+  message = ("%d requests wait until one may be handled"):format(REQUESTS_ASIDE_MAX) }
 
 local function maySetRequestAside(state)
   local requests = state.requestsAside
-  return state.asideBytes < REQUEST_BYTES_ASIDE_MAX
-    and not (requests and requests:length() >= REQUESTS_ASIDE_MAX)
+  return not (requests and requests:length() >= REQUESTS_ASIDE_MAX)
+end
+
+local function maySetFreelyAside(state)
+  return state.asideBytes < FREELY_ASIDE_MAX and maySetRequestAside(state)
 end
 
 --- Decodes a request that cannot be dispatched yet.
@@ -277,8 +288,17 @@ local function takeRequest(channel, state, id)
   if not mayTakeRequest(state) then
     -- What onConnect, or a handler while the worker stops, waits for may stand behind this one.
     if state.pendingCount == 0 and state.messageWaiters:isEmpty() then return false end
-    if not maySetRequestAside(state) then return false end
-    setRequestAside(channel, state, id)
+    -- Once the peer has read answers there is room for this one; a master always reads on.
+    if state.awaitsRoom and not maySetFreelyAside(state) then return false end
+    if maySetRequestAside(state) then
+      setRequestAside(channel, state, id)
+      limitAside(channel, state)
+      return true
+    end
+    state.awaitsRoom = core.isBackedUp(channel)
+    if state.awaitsRoom then return false end
+    core.take(channel) -- holding it back would hold back what is waited for
+    errorFrames.refuse(channel, id, TOO_MANY)
     return true
   end
   local entry
@@ -440,7 +460,7 @@ local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CAN
 --- know whether it still should.
 function dispatch.lookAhead(channel, state)
   local hasFilled = false
-  while core.isOpen(channel) and maySetRequestAside(state) do
+  while core.isOpen(channel) and maySetFreelyAside(state) do
     local kind, id = core.peek(channel)
     if kind == nil and not hasFilled then -- not before: what it may not dispatch would heap up
       hasFilled = true
