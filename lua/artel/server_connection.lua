@@ -31,6 +31,14 @@ Connection.__index = Connection
 -- most, seconds: who reads nothing shall not keep us looking.
 local LINGER_FIRST, LINGER_MAX = 0.005, 0.5
 
+--- Whether the peer has ended and all that it sent was dispatched, or never will be.
+local function hasEnded(connection)
+  local channel = connection.channel
+  local state = core.isOpen(channel) and core.state(channel)
+  return state and state.ended
+    and (state.asideBytes == 0 or connection.active == 0 or connection.failure ~= nil)
+end
+
 --- Whether a frame that comes now is for a handler, and nothing else goes on here.
 local function isFree(connection, state)
   return connection.hasSpoken and connection.greeted and connection.active == 0
@@ -91,9 +99,8 @@ function Connection:turn()
   if core.pending(channel) > 0 then core.flush(channel) end
   self:count()
   self.server:touch(self)
-  local state = core.state(channel)
-  if state.ended and not self.ending then
-    self:finish(state.ended)
+  if not self.ending and hasEnded(self) then
+    self:finish(core.state(channel).ended)
   elseif self.ending then
     self:settle()
   else
@@ -140,7 +147,7 @@ end
 function Connection:handled()
   if self.ending then
     self:settle()
-  elseif core.isOpen(self.channel) and core.state(self.channel).ended then
+  elseif hasEnded(self) then
     self:finish(core.state(self.channel).ended) -- the end stood behind a frame held back
   else
     self:relax()

@@ -2,6 +2,7 @@
 -- Messages and requests between masters and a shared worker, and what errors in handlers do.
 
 local artel = require "artel"
+local core = require "artel.core"
 local helper = require "spec.helper"
 local support = require "spec.shared.support"
 local uv = require "luv"
@@ -153,6 +154,31 @@ for _, encoding in ipairs { "msgpack", "json" } do
         assert.same({ n, n * n }, worker:receiveMessage(TIMEOUT))
       end
       worker:close()
+      support.stop(factory, address)
+    end)
+
+    it("handles what came before a master's end, also what had to wait for its answer", function()
+      local factory, address = start [[{
+        onConnect = function(self, channel) self.name = channel:request "name?" or "nobody" end,
+        onMessage = function(self, message, channel) channel:sendMessage { self.name, message } end,
+        onRequest = function(self, request) return { self.name, request } end,
+      }]]
+      helper.await(function()
+        local worker = assert(factory:connectToSharedWorker(address))
+        local question
+        local answering = artel.async(function() -- first: what nobody receives is refused
+          question = worker:receiveRequest(TIMEOUT)
+        end)
+        local asked = artel.async(function() return worker:request "asked" end)
+        worker:sendMessage "sent"
+        answering:await(TIMEOUT)
+        assert.equal("name?", question)
+        assert.is_true(worker:flush(TIMEOUT))
+        core.shutdownWrite(worker)
+        assert.same({ "nobody", "asked" }, asked:await(TIMEOUT))
+        assert.same({ "nobody", "sent" }, worker:receiveMessage(TIMEOUT))
+        worker:close()
+      end)
       support.stop(factory, address)
     end)
 
