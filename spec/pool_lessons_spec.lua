@@ -369,6 +369,25 @@ describe("a pool that was short of memory", function()
     assert.equal("next", workers:request "next")
   end)
 
+  it("when it started another worker tells of the death of the last one once", function()
+    local exits = 0
+    local workers <close> = pool(COMPUTES, 1, { onWorkerExit = function() exits = exits + 1 end })
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local staff = workers:engine().staff
+    local startWorker = staff.startWorker
+    function staff.startWorker()
+      staff.startWorker = startWorker
+      error("not enough memory", 0)
+    end
+    workers[1]:kill "KILL"
+    helper.eventually(function() return not pcall(status, workers) end)
+    assert.equal("next", workers:request "next")
+    assert.equal(1, exits)
+    assert.equal(1, status(workers).restarts)
+    assert.equal("closed", select(2, workers:receiveMessage(0)).kind)
+    assert.equal("timeout", select(2, workers:receiveMessage(0)).kind)
+  end)
+
   it("when a request had run too long still kills its worker", function()
     local workers <close> = pool(COMPUTES, 1, { cancelGrace = 0 })
     assert.is_true(workers:waitUntilReady(TIMEOUT))

@@ -39,6 +39,7 @@ local ID_MAX, CLAIM_SLOTS = core.claimIdMax, core.claimSlots
 ---@field sent integer requests that it has been sent
 ---@field most number of them that it may be sent
 ---@field failures integer deaths in a row without a healthy life between them
+---@field buried artel.Worker? whose death was noted last, until another one is here
 ---@field successor table? { worker, isReady } started ahead of a planned end
 ---@field guard table goes with the slot, just before its worker
 local Slot = {}
@@ -66,7 +67,7 @@ end
 function Slot:occupy(worker, isReady)
   local state = dispatch.stateOf(worker)
   state.firstId = ID_MAX + 1 -- pool[i]:request() leaves the claim words to the pool
-  self.worker, self.state, self.isReady = worker, state, isReady
+  self.worker, self.state, self.isReady, self.buried = worker, state, isReady, nil
   self.guard = setmetatable({ slot = self, worker = worker }, guardClass)
   self.inFlight, self.bytesInFlight, self.jobs, self.claimed = 0, 0, {}, {}
   self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0

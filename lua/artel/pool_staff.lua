@@ -135,7 +135,7 @@ local function discard(staff, worker)
   end
   if state.ended and state.listener then
     waiting.kick(worker, state)
-  elseif state.pendingCount == 0 then
+  elseif state.pendingCount == 0 and core.isOpen(worker) then
     channelModule.closeAtOnce(worker)
   end
 end
@@ -236,10 +236,14 @@ end
 ---@param wasReady boolean
 function bury(staff, slot, worker, err, wasReady)
   staff:judge(err)
-  if not wasReady and not slot:isServing() then diedAtBirth(staff, slot, err) end
-  note(staff, slot, worker, err) -- before the next one can fail to start
-  -- Not before that: where there was no memory for it, this worker is buried again, as it was.
-  if worker and slot.worker == worker then slot:vacate() else slot.successor = nil end
+  -- Once: it comes here again where there was no memory for the start of another one.
+  if not worker or slot.buried ~= worker then
+    if not wasReady and not slot:isServing() then diedAtBirth(staff, slot, err) end
+    note(staff, slot, worker, err) -- before the next one can fail to start
+    slot.buried = worker
+    -- Not before that: where there was no memory for it, this worker is buried again, as it was.
+    if worker and slot.worker == worker then slot:vacate() else slot.successor = nil end
+  end
   scheduleStart(staff, slot)
   tell(staff)
   staff.onChange()
