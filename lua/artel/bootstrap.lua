@@ -162,7 +162,7 @@ end
 local function checkNames(implementation, name)
   for _, key in ipairs(functionNames(implementation)) do
     local meant = handlerMeant(key)
-    if meant then
+    if meant and not implementation[meant] then -- who has that one too means another
       fail("construct", nil, ("%s of the implementation %s is no handler and would never be called;"
         .. " is %s meant?"):format(key, name, meant))
     end

@@ -85,6 +85,14 @@ describe("a worker that cannot start", function()
     end)
   end
 
+  it("is none that has another function named much like one of its handlers", function()
+    for _, names in ipairs { "onMessage = print, onMessages = print",
+      "onMessage = print, initialize = print, initialise = print" } do
+      local worker <close> = helper.worker("{ " .. names .. " }")
+      assert.is_true(promptly(worker.waitUntilReady, worker))
+    end
+  end)
+
   it("says why on standard error once, and nothing there when a pool has started it", function()
     local alone = helper.script [[
       local artel = require "artel"
