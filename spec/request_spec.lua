@@ -3,6 +3,7 @@ local artel = require "artel"
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local helper = require "spec.helper"
+local uv = require "luv"
 
 local TIMEOUT = helper.TIMEOUT
 
@@ -265,6 +266,24 @@ describe("a request", function()
       assert.equal("cancelled", worker:receiveMessage(TIMEOUT))
       assert.equal("next", worker:request("next", { timeout = TIMEOUT }))
     end)
+  end
+
+  for _, transport in ipairs(helper.TRANSPORTS) do
+    it("whose master closes the channel is told to a handler that computes, over " .. transport,
+      function()
+        local folder <close> = helper.folder()
+        local seen = folder.path .. "/seen"
+        local worker <close> = helper.worker(([[{ onRequest = function(self, request, channel)
+          channel:sendMessage "begun"
+          while not require "artel".isCancelled() do end
+          io.open(%q, "w"):close()
+        end }]]):format(seen), { transport = transport })
+        local asked = artel.async(function() return worker:request "compute" end)
+        assert.equal("begun", worker:receiveMessage(TIMEOUT))
+        assert.equal(0, worker:close(TIMEOUT))
+        assert.equal("closed", select(2, asked:await(TIMEOUT)).kind)
+        assert.truthy(uv.fs_stat(seen))
+      end)
   end
 
   it("that is cancelled lets pass what came meanwhile, in order, but not the cancelled", function()

@@ -91,6 +91,12 @@ function handlers.start(connection, finished, handler, ...)
   scheduler.start(owner, handle, connection, finished, handler, ...)
 end
 
+--- Whether the peer has closed its channel, and all that came before was taken. One that has only
+--- ended its own sending still reads; over TCP the two look the same until it is sent something.
+local function hasGone(channel)
+  return core.peek(channel) == false and #core.pollStreams({ core.stream(channel) }, { 0 }, 0) > 0
+end
+
 --- Whether nobody waits any more for what the running handler will answer: its request was
 --- cancelled or has timed out, or its channel was closed.
 ---@return boolean
@@ -102,7 +108,7 @@ function handlers.isCancelled()
   if running[id] == CANCELLED or not core.isOpen(channel) then return true end
   if core.claimState(channel, id) == "cancelled" then return true end
   dispatch.lookAhead(channel, core.state(channel))
-  return running[id] == CANCELLED
+  return running[id] == CANCELLED or hasGone(channel)
 end
 
 --- Dispatches what had to wait for a handler that has now ended.

@@ -338,6 +338,10 @@ describe("a request that is cancelled while its handler computes", function()
     client:receive '{"_response_":3,"body":true}\n'
     client:send '{"_request_":4,"body":{"does":"isCancelled"}}\n'
     client:receive '{"_response_":4,"body":false}\n'
+    -- Who sends no more may still read.
+    client:send '{"_request_":5,"body":{"does":"isCancelled"}}\n'
+    client:shutdown()
+    client:receive '{"_response_":5,"body":false}\n'
     client:close()
     support.stop(factory, address)
   end)
