@@ -28,6 +28,7 @@ function perform.run(step, folder)
   local environment = step.command[1] == "sh" and { LSAN_OPTIONS = "detect_leaks=0" } or nil
   local result = program.run(step.command, { folder = folder, environment = environment })
   local shown = ("line %d of the page\n%s%s"):format(step.line, result.output, result.errors)
+  assert(not result.errors:find("stack traceback", 1, true), shown)
   if step.expected then
     assert(program.matches(result.output, step.expected), shown)
   else
