@@ -68,6 +68,48 @@ describe("the workers of a pool", function()
 
   local function atOnce(fn) fn() end
 
+  for what, handlers in pairs {
+    ["onConnect raises"] = "onConnect = function() error 'a bug' end",
+    ["run raises"] = "run = function() error 'a bug' end",
+    ["run returns"] = "run = function() end",
+  } do
+    it("suspend the pool when each ends as soon as it is ready, since " .. what, function()
+      for _, run in ipairs { atOnce, helper.await } do
+        run(function()
+          local workers <close> = pool(("{ %s, onRequest = print }"):format(handlers), 1,
+            { restartLimit = { count = 1, within = TIMEOUT } })
+          for _ = 1, 3 do -- those which are tried when it is suspended are ready, too
+            local _, err = workers:request(1)
+            assert.equal("bootstrap", err.kind)
+            assert.matches("a worker was ready, and ended before it did anything: ", err.message)
+            assert.equal(what == "run returns" and 0 or 1, err.exitCode)
+            if what ~= "run returns" then assert.matches("a bug", tostring(err)) end
+          end
+        end)
+      end
+    end)
+  end
+
+  it("do not suspend the pool when they end by what they were given, or by a signal", function()
+    local workers <close> = pool([[{ onMessage = function() os.exit(3) end,
+      onRequest = function(_, r)
+        if r == "exit" then os.exit(3) end
+        return r
+      end }]], 1, { restartLimit = { count = 0 } })
+    for _, kill in ipairs {
+      function(worker) worker:sendMessage "exit" end,
+      function(worker) worker:request "exit" end,
+      function() workers:request "exit" end,
+      function(worker) worker:kill "KILL" end,
+    } do
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      local worker = workers[1]
+      kill(worker)
+      helper.eventually(function() return not worker:isRunning() end)
+      assert.equal("next", workers:request "next")
+    end
+  end)
+
   for where, run in pairs { ["a script"] = atOnce, ["artel.async"] = helper.await } do
     it("are told of in the order in which they ended, in " .. where, function()
       local folder <close> = helper.folder()

@@ -300,6 +300,7 @@ local function lost(engine, job, err)
   end
   if not failure and not job.givenUp then limitWait(engine, job, begun) end
   engine.queue:reserveFront() -- the last that could raise: it is tried again then
+  job.slot.hasBegun = job.slot.hasBegun or begun
   job.slot:forget(job)
   job.attempts = attempts
   if job.givenUp then return end

@@ -37,6 +37,7 @@ local ID_MAX, CLAIM_SLOTS = core.claimIdMax, core.claimSlots
 ---@field averageRun number? seconds
 ---@field served integer requests that this worker has answered
 ---@field sent integer requests that it has been sent
+---@field hasBegun boolean a request that it did not answer had begun
 ---@field most number of them that it may be sent
 ---@field failures integer deaths in a row without a healthy life between them
 ---@field buried artel.Worker? whose death was noted last, until another one is here
@@ -70,7 +71,7 @@ function Slot:occupy(worker, isReady)
   self.worker, self.state, self.isReady, self.buried = worker, state, isReady, nil
   self.guard = setmetatable({ slot = self, worker = worker }, guardClass)
   self.inFlight, self.bytesInFlight, self.jobs, self.claimed = 0, 0, {}, {}
-  self.depth, self.averageRun, self.served, self.sent = 1, nil, 0, 0
+  self.depth, self.averageRun, self.served, self.sent, self.hasBegun = 1, nil, 0, 0, false
   self.since = core.now()
 end
 
@@ -81,6 +82,15 @@ function Slot:vacate()
     self.failures = 0 -- it had a healthy life
   end
   self.isReady, self.served = false, 0
+end
+
+--- Whether the worker has ended by itself, and soon, before it took anything up.
+---@param err artel.Error its end
+function Slot:diedUnused(err)
+  return err.exitCode ~= nil and core.isOpen(self.worker) and self.isReady
+    and self.served == 0 and not self.hasBegun and self.state.lastId == nil
+    and core.sockets.messagesSent(self.worker) == 0
+    and core.now() - self.since < self.pool.options.restartLimit.within
 end
 
 --- The requests that the worker has not answered: those of pool[i]:request() are among them.

@@ -18,7 +18,7 @@ local waiting = require "artel.waiting"
 ---@field suspended artel.Error? why no worker is started any more, but one now and then
 ---@field suspendedSlot artel.PoolSlot? the one whose starts go on
 ---@field everReady boolean
----@field lateBirths number[] when workers have died before they were ready
+---@field lateBirths number[] when workers have died before they were ready, or of use
 ---@field restarts integer
 ---@field deaths artel.Queue of errors for receiveMessage()
 ---@field exits artel.Queue of { index, err }: onWorkerExit is still to be told
@@ -87,13 +87,12 @@ function Staff:tellExits()
   end
 end
 
-local function asBootstrap(err)
+local function asBootstrap(err, what)
   if err.kind == "bootstrap" or err.kind == "disabled" then return err end
-  return errorWith(err,
-    { kind = "bootstrap", message = "a worker could not start: " .. err.message })
+  return errorWith(err, { kind = "bootstrap", message = ("%s: %s"):format(what, err.message) })
 end
 
---- Whether too many have died before they were ready.
+--- Whether too many have died before they were ready, or of use.
 local function countLateBirth(staff)
   local now, limit = core.now(), staff.engine.options.restartLimit
   local kept = {}
@@ -109,12 +108,14 @@ end
 --- killed or closed shows nothing.
 local function isTelling(err) return not err.signal and (err.kind ~= "closed" or err.exitCode) end
 
---- A worker has died before it was ready.
-local function diedAtBirth(staff, slot, err)
+--- A worker has died before it was ready, or of use: then those that become ready show nothing.
+local function diedAtBirth(staff, slot, err, wasUnused)
   local tooMany = countLateBirth(staff)
     -- Each may take so long to die that never so many do within the time.
-    or not staff.everReady and slot.failures >= staff.engine.options.restartLimit.count
-  local report = asBootstrap(err)
+    or (wasUnused or not staff.everReady)
+      and slot.failures >= staff.engine.options.restartLimit.count
+  local report = asBootstrap(err, wasUnused
+    and "a worker was ready, and ended before it did anything" or "a worker could not start")
   if tooMany and not staff.suspended then staff.suspendedSlot = slot end
   if tooMany or staff.suspended then staff.suspended = report end
   if staff.suspended or not staff.everReady and isTelling(err) then
@@ -238,7 +239,10 @@ function bury(staff, slot, worker, err, wasReady)
   staff:judge(err)
   -- Once: it comes here again where there was no memory for the start of another one.
   if not worker or slot.buried ~= worker then
-    if not wasReady and not slot:isServing() then diedAtBirth(staff, slot, err) end
+    local wasUnused = worker ~= nil and slot.worker == worker and slot:diedUnused(err)
+    if wasUnused or not wasReady and not slot:isServing() then
+      diedAtBirth(staff, slot, err, wasUnused)
+    end
     note(staff, slot, worker, err) -- before the next one can fail to start
     slot.buried = worker
     -- Not before that: where there was no memory for it, this worker is buried again, as it was.
