@@ -137,7 +137,8 @@ local function checkPeer(worker)
   end
   return nil, core.newError {
     kind = "connect", errno = "EPERM",
-    message = ("the worker at %s runs as user %d, which is not trusted with the admin cookie")
+    message = ("the worker at %s runs as user %d, which is not trusted with the admin cookie: "
+      .. "trusted are root, the user who asks and the preferredIdentity of the profile")
       :format(known.address, uid),
   }
 end
