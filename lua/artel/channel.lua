@@ -2,6 +2,7 @@
 -- The channel as users see it. What nearly every program calls begins in C
 -- (src/binding/messages.c) and comes here only when it must wait or look into the inbox.
 
+local aside = require "artel.aside"
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
 local requests = require "artel.requests"
@@ -82,7 +83,7 @@ end
 ---@param level? integer as for error(); the caller of the method by default
 local function receive(channel, timeout, level)
   local state = dispatch.stateOf(channel)
-  local entry = dispatch.takeAside(channel, state)
+  local entry = aside.popMessage(channel, state)
   if entry then
     if entry[2] then return nil, entry[2] end
     return entry[1] -- one value only: print(channel:receiveMessage()) shows no nil
@@ -95,8 +96,7 @@ end
 --- One message could not be decoded, and whoever iterates gets no errors: the next
 --- receiveMessage answers this one.
 local function keepError(channel, err)
-  dispatch.stateOf(channel).inbox:pushFront({ nil, err })
-  core.setQueuedInLua(channel, true)
+  aside.putBack(channel, dispatch.stateOf(channel), nil, err)
   return nil
 end
 

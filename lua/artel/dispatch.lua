@@ -3,8 +3,9 @@
 -- to everybody who waits.
 --
 -- Frames stay in the channel's buffer, in bytes, until somebody waits for what is behind
--- them; only then a message is decoded and set aside in the inbox.
+-- them; only then a message or a request is decoded and set aside (lua/artel/aside.lua).
 
+local aside = require "artel.aside"
 local core = require "artel.core"
 local errorFrames = require "artel.error_frames"
 local frame = require "artel.frame"
@@ -141,9 +142,6 @@ local END_TEXTS = {
   overloaded = "more than 256 MiB of messages came that nobody received",
 }
 
--- So many bytes of messages are kept while somebody waits for what is behind them.
-local ASIDE_MAX = 256 << 20
-
 --- Why a channel has ended, as core.peek tells it.
 local function endOf(kind, detail, errno)
   if errno == "ENOMEM" then
@@ -156,39 +154,22 @@ local function endOf(kind, detail, errno)
 end
 
 local function limitAside(channel, state)
-  if state.asideBytes <= ASIDE_MAX then return end
+  if not aside.isTooMuch(state) then return end
   dispatch.finish(channel, state, core.newError { kind = "oversize",
     message = ("%d bytes of messages came that nobody received"):format(state.asideBytes) })
 end
 
 --- Decodes a message that nobody wants yet, since something is wanted that is behind it.
 local function setAside(channel, state)
-  local entry = { nil, nil, 0 } -- once it is taken, there must be a place for it
-  state.inbox:reserve()
-  local before = core.unread(channel)
-  local ok, value = core.take(channel)
-  local bytes = before - core.unread(channel)
-  entry[ok and 1 or 2], entry[3] = value, bytes
-  state.inbox:push(entry)
-  state.asideBytes = state.asideBytes + bytes
-  core.setQueuedInLua(channel, true)
+  aside.keepMessage(channel, state)
   limitAside(channel, state)
-end
-
---- The oldest message that was set aside, as { message, err }; nil when there is none.
-function dispatch.takeAside(channel, state)
-  local entry = state.inbox:pop()
-  if not entry then return nil end
-  state.asideBytes = state.asideBytes - (entry[3] or 0)
-  if state.inbox:isEmpty() then core.setQueuedInLua(channel, false) end
-  return entry
 end
 
 --- Takes the next message, one that was set aside first; there must be one.
 ---@return true|nil ok
 ---@return any message or an error
 function dispatch.takeNextMessage(channel, state)
-  local entry = dispatch.takeAside(channel, state)
+  local entry = aside.popMessage(channel, state)
   if not entry then return core.take(channel) end
   if entry[2] then return nil, entry[2] end
   return true, entry[1]
@@ -206,8 +187,7 @@ function dispatch.passOn(channel, state, waiter)
     heir.value, heir.err, heir.id = value, err, waiter.id
     scheduler.wake(heir)
   elseif isMessage then
-    state.inbox:pushFront { value, err }
-    core.setQueuedInLua(channel, true)
+    aside.putBack(channel, state, value, err)
   else
     state.requests:pushFront { value = value, id = waiter.id }
   end
@@ -253,45 +233,17 @@ local function giveRequest(channel, state, id, entry, ok, value)
   end
 end
 
--- No more requests are set aside than this: they are found by ids, which a peer can choose so that
--- they collide, since Lua hashes numbers without a seed.
-local REQUESTS_ASIDE_MAX = 4096
--- So many bytes are set aside where nobody waits for ever if no more are.
-local FREELY_ASIDE_MAX = 1 << 20
-
 local TOO_MANY = { kind = "overloaded",
-  message = ("%d requests wait until one may be handled"):format(REQUESTS_ASIDE_MAX) }
-
-local function maySetRequestAside(state)
-  local requests = state.requestsAside
-  return not (requests and requests:length() >= REQUESTS_ASIDE_MAX)
-end
-
-local function maySetFreelyAside(state)
-  return state.asideBytes < FREELY_ASIDE_MAX and maySetRequestAside(state)
-end
-
---- Decodes a request that cannot be dispatched yet.
-local function setRequestAside(channel, state, id)
-  if not state.requestsAside then state.requestsAside, state.asideById = Queue.new(), {} end
-  local entry = { id = id, ok = nil, value = nil, bytes = 0 } -- as in setAside()
-  state.requestsAside:reserve()
-  state.asideById[id] = entry
-  local before = core.unread(channel)
-  entry.ok, entry.value = core.take(channel)
-  entry.bytes = before - core.unread(channel)
-  state.requestsAside:push(entry)
-  state.asideBytes = state.asideBytes + entry.bytes
-end
+  message = ("%d requests wait until one may be handled"):format(aside.REQUESTS_MAX) }
 
 local function takeRequest(channel, state, id)
   if not mayTakeRequest(state) then
     -- What onConnect, or a handler while the worker stops, waits for may stand behind this one.
     if state.pendingCount == 0 and state.messageWaiters:isEmpty() then return false end
     -- Once the peer has read answers there is room for this one; a master always reads on.
-    if state.awaitsRoom and not maySetFreelyAside(state) then return false end
-    if maySetRequestAside(state) then
-      setRequestAside(channel, state, id)
+    if state.awaitsRoom and not aside.mayKeepFreely(state) then return false end
+    if aside.hasPlace(state) then
+      aside.keepRequest(channel, state, id)
       limitAside(channel, state)
       return true
     end
@@ -375,11 +327,7 @@ end
 local function takeCancel(channel, state, id)
   core.take(channel)
   -- One that has not begun: nobody waits for it any more.
-  local aside = state.asideById and state.asideById[id]
-  if aside then
-    aside.isCancelled = true -- found without a search, of which a peer could demand many
-    return
-  end
+  if aside.cancelRequest(state, id) then return end
   for entry in state.requests:items() do
     if entry.id == id then
       state.requests:remove(entry)
@@ -407,10 +355,8 @@ local TAKERS = {
 ---@return boolean dispatched
 local function takeFromAside(channel, state)
   if state.onMessage and not state.inbox:isEmpty() and state.onMessage(channel) then return true end
-  local requests = state.requestsAside
-  if not requests or requests:isEmpty() or not mayTakeRequest(state) then return false end
-  local entry = requests:pop()
-  state.asideBytes, state.asideById[entry.id] = state.asideBytes - entry.bytes, nil
+  if not aside.hasRequest(state) or not mayTakeRequest(state) then return false end
+  local entry = aside.popRequest(state)
   if not entry.isCancelled then
     giveRequest(channel, state, entry.id, entry, entry.ok, entry.value)
   end
@@ -460,7 +406,7 @@ local CALLS_NOBODY = { [frame.RESPONSE] = true, [frame.ERROR] = true, [frame.CAN
 --- know whether it still should.
 function dispatch.lookAhead(channel, state)
   local hasFilled = false
-  while core.isOpen(channel) and maySetFreelyAside(state) do
+  while core.isOpen(channel) and aside.mayKeepFreely(state) do
     local kind, id = core.peek(channel)
     if kind == nil and not hasFilled then -- not before: what it may not dispatch would heap up
       hasFilled = true
@@ -474,7 +420,7 @@ function dispatch.lookAhead(channel, state)
         takeMessage(channel, state)
       end
     elseif kind == frame.REQUEST then
-      setRequestAside(channel, state, id)
+      aside.keepRequest(channel, state, id)
     else
       return
     end
@@ -501,19 +447,6 @@ function dispatch.setAllAside(channel, state)
     setAside(channel, state)
     dispatch.pump(channel, state)
   end
-end
-
---- Has what was set aside on one channel received from another one. What was too much for the
---- first would be too much for the second.
----@param state artel.ChannelState of the first, from which nobody will receive any more
----@param heir artel.Channel
-function dispatch.bequeath(state, heir)
-  if state.inbox:isEmpty() or state.asideBytes > ASIDE_MAX then return end
-  local other = dispatch.stateOf(heir)
-  for entry in other.inbox:items() do state.inbox:push(entry) end -- as a rule there is none
-  state.inbox, other.inbox = other.inbox, state.inbox
-  state.asideBytes, other.asideBytes = 0, other.asideBytes + state.asideBytes
-  core.setQueuedInLua(heir, true)
 end
 
 --- Whether receiveMessage(0) would answer something else than a time-out.

@@ -2,6 +2,7 @@
 -- The workers of a pool: when each is started, what its death leads to, and when it has served
 -- enough.
 
+local aside = require "artel.aside"
 local channelModule = require "artel.channel"
 local core = require "artel.core"
 local dispatch = require "artel.dispatch"
@@ -186,7 +187,7 @@ local function fill(staff, slot)
   if last then discard(staff, last) end
   slot:occupy(worker, successor ~= nil and successor.isReady)
   slot.successor = nil
-  if last then dispatch.bequeath(state, worker) end
+  if last then aside.bequeath(state, worker, dispatch.stateOf(worker)) end
   if staff.listen then staff.listen(worker) end
   staff.onArrival()
 end

@@ -2,6 +2,7 @@
 -- A shared worker in a master's hands: a channel over a socket, with the right to ask how the
 -- worker is and to stop it.
 
+local aside = require "artel.aside"
 local channelModule = require "artel.channel"
 local connector = require "artel.connector"
 local core = require "artel.core"
@@ -268,9 +269,7 @@ function SharedWorker:removeUnreceivedMessage(index)
   for entry in setAside(self) do
     position = position + 1
     if position == index then
-      local inbox = core.state(self).inbox
-      inbox:remove(entry)
-      core.setQueuedInLua(self, not inbox:isEmpty())
+      aside.removeMessage(self, core.state(self), entry)
       return entry[1]
     end
   end
@@ -284,8 +283,7 @@ function SharedWorker:unreceiveMessage(message)
   if message == nil then
     error("bad argument #1 to 'unreceiveMessage' (a value expected, got nil)", 2)
   end
-  dispatch.stateOf(self).inbox:pushFront { message }
-  core.setQueuedInLua(self, true)
+  aside.putBack(self, dispatch.stateOf(self), message)
 end
 
 --- Inside a shared worker: listens no more; the worker ends when its loop has nothing left.

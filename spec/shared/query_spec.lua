@@ -2,6 +2,7 @@
 -- Asking a shared worker how it is, and keeping what arrives meanwhile.
 
 local artel = require "artel"
+local core = require "artel.core"
 local helper = require "spec.helper"
 local support = require "spec.shared.support"
 
@@ -182,6 +183,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
         assert.equal(expected, worker:receiveMessage(0))
       end
       assert.equal(0, worker:getUnreceivedMessageCount())
+      assert.equal(0, core.state(worker).asideBytes) -- there is a limit to it
       local message, err = worker:receiveMessageDirectly(0)
       assert.is_nil(message)
       assert.equal("timeout", err.kind)
