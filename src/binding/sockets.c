@@ -25,6 +25,7 @@ void artel_sockets_register(lua_State *L)
     artel_listener_register(L);
     artel_lock_register(L);
     artel_service_register(L);
+    artel_stop_limit_register(L);
     lua_pushcfunction(L, secret_equals);
     lua_setfield(L, -2, "secretEquals");
     lua_setfield(L, -2, "sockets");

@@ -71,6 +71,11 @@ void artel_check_address(lua_State *L, int index, struct artel_address *address)
  *   takeServiceManager() → how many sockets it has handed over, their first number
  *   notifyServiceManager(text)
  *   raiseDescriptorLimit(): as many descriptors as this process may have
+ *
+ * stop_limit.c; each does nothing where the first has failed
+ *   prepareStopLimit(seconds, complaint) → true: SIGTERM and SIGINT, where somebody
+ *     handles them, start the time, too, at whose end this process complains and ends
+ *   startStopLimit(): anew; clearStopLimit()
  */
 void artel_sockets_register(lua_State *L);
 
@@ -80,6 +85,7 @@ void artel_socket_channel_register(lua_State *L);
 void artel_listener_register(lua_State *L);
 void artel_lock_register(lua_State *L);
 void artel_service_register(lua_State *L);
+void artel_stop_limit_register(lua_State *L);
 
 /* Closes every listener of this process: their socket files go. */
 void artel_listeners_close_all(void);
