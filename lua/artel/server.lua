@@ -46,12 +46,20 @@ end
 
 -- ---- starting ----
 
+--- Signals to stop: the loop hears of them, once code lets it run. What never does so is ended
+--- by a timer, where the system has one for us, a second after the stop time-out.
 local function catchSignals(server)
   for _, name in ipairs { "sigterm", "sigint" } do
     local signal = uv.new_signal()
     signal:start(name, function() server:requestStop(name:upper()) end)
     signal:unref()
     server.signals[#server.signals + 1] = signal
+  end
+  local plan = server.plan
+  if plan.stopTimeout < math.huge then
+    sockets.prepareStopLimit(plan.stopTimeout, Server.line(
+      "%s: not stopped within %g s; its code computes or waits and does not let the loop run",
+      plan.address, plan.stopTimeout))
   end
 end
 
@@ -115,6 +123,7 @@ end
 ---@return boolean inTime
 local function stop(server, claim)
   local deadline = core.now() + server.plan.stopTimeout
+  sockets.startStopLimit() -- behind the deadline, which comes first if the loop runs
   log("%s: stopping because of %s", server.plan.address, server.stopReason)
   claim.report:stopping()
   listeningEnded(server, claim, deadline)
@@ -164,8 +173,11 @@ local function run(implementation, plan, claim)
   claim.releaseSwitch()
   sockets.pauseLock(claim.lock)
   local inTime = serve(server, claim)
+  sockets.startStopLimit() -- for what onDisconnect does
   server:cutConnections()
-  callLogged(server, "terminate", core.now() + plan.stopTimeout)
+  local deadline = core.now() + plan.stopTimeout
+  sockets.startStopLimit()
+  callLogged(server, "terminate", deadline)
   server:finishClosing()
   return inTime and 0 or EXIT_FAILED
 end

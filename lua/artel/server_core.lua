@@ -43,9 +43,11 @@ local function after(timer, seconds, callback)
   timer:unref()
 end
 
-function Server.log(format, ...)
-  io.stderr:write("artel worker: ", printable(format:format(...)), "\n")
+function Server.line(format, ...)
+  return "artel worker: " .. printable(format:format(...)) .. "\n"
 end
+
+function Server.log(format, ...) io.stderr:write(Server.line(format, ...)) end
 
 function Server.new(implementation, plan)
   local codec = plan.factory and require("artel.factory_codec").load(plan.factory)
@@ -70,7 +72,9 @@ end
 
 --- The first one counts; the loop goes on until its round has ended.
 function Server:requestStop(reason)
-  self.stopReason = self.stopReason or reason
+  if self.stopReason then return end
+  self.stopReason = reason
+  core.sockets.startStopLimit()
 end
 
 --- Whether there is room for one more connection, and use for it. Those that come when a stop
@@ -238,6 +242,7 @@ function Server:finishClosing()
   self.trimTimer:close()
   for _, signal in ipairs(self.signals) do signal:close() end
   uv.run "nowait"
+  core.sockets.clearStopLimit() -- SIGTERM and SIGINT end the process from now on
 end
 
 return Server

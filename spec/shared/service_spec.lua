@@ -174,6 +174,20 @@ describe("a shared worker under a service manager", function()
       service.text .. support.log())
   end)
 
+  it("ends with code 1 when it computes on after SIGTERM", function()
+    local spins = "require 'luv'.new_timer():start(0, 0, function()"
+      .. " print 'spinning' io.stdout:flush() while true do end end)"
+    compile { stopTimeout = 0.05, stage2Parts = { spins } }
+    local service = serve()
+    helper.eventually(function() return support.log():find "spinning" end)
+    service.process:kill "sigterm"
+    assert.equal(1, service.awaitEnd())
+    assert.equal(0, service.signal)
+    assert.matches("not stopped within 0.05 s; its code computes or waits", support.log())
+    assert(compile():startSharedWorkerWithExpression(address, ECHO)) -- and cleans up
+    support.stop(support.factory(), address)
+  end)
+
   it("ends with code 255 when a callback of its own raises", function()
     compile { stage2Parts = { "require 'luv'.new_timer():start(0, 0, function() error 'oh' end)" } }
     assert.equal(255, serve().awaitEnd())

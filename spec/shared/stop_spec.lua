@@ -367,6 +367,126 @@ describe("stopping a shared worker", function()
     support.stop(factory, address)
   end)
 
+  describe("whose code does not come back", function()
+    local factory, address, pid
+
+    -- Where it is told to, it says so and computes without end.
+    local SPINNING = [[(function()
+      local where
+      local function spin(name)
+        if where ~= name then return end
+        print("spinning in " .. name)
+        io.stdout:flush()
+        while true do end
+      end
+      return {
+        onMessage = function(self, name, channel)
+          where = name
+          spin "onMessage"
+          channel:sendMessage(name)
+        end,
+        onDisconnect = function() spin "onDisconnect" end,
+        onStop = function() spin "onStop" end,
+        terminate = function() spin "terminate" end,
+      }
+    end)()]]
+
+    local function start()
+      factory, address, pid = support.start(SPINNING, { stopTimeout = 0.05 })
+      return assert(factory:connectToSharedWorker(address))
+    end
+
+    local function awaitSpin(where)
+      helper.eventually(function() return support.log():find("spinning in " .. where) end)
+    end
+
+    --- It has gone and has said why, and another one can be had at once.
+    local function assertEnded()
+      assert.is_true(support.awaitEnd(pid))
+      assert.matches(address:gsub("%p", "%%%0") .. ": not stopped within 0.05 s; its code "
+        .. "computes or waits and does not let the loop run\n$", support.log())
+      local worker = assert(factory:connectToSharedWorkerWithExpression(address, ECHO))
+      assert.not_equal(pid, worker:getProcessId())
+      assert.equal("next", worker:request "next")
+      worker:close()
+      support.stop(factory, address)
+      assert.is_true(isGone(address))
+    end
+
+    for _, signal in ipairs { "sigterm", "sigint" } do
+      it("ends after " .. signal:upper() .. " that a handler does not let the loop hear", function()
+        local worker = start()
+        worker:sendMessage "onMessage"
+        awaitSpin "onMessage"
+        uv.kill(pid, signal)
+        local message, err = worker:receiveMessage(TIMEOUT)
+        assert.is_nil(message)
+        assert.equal("closed", err.kind)
+        worker:close()
+        assertEnded()
+      end)
+    end
+
+    for _, where in ipairs { "onStop", "terminate" } do
+      for _, how in ipairs { "a message", "SIGTERM" } do
+        it(("ends when %s has stopped it and %s goes on for ever"):format(how, where), function()
+          local worker = start()
+          worker:sendMessage(where)
+          assert.equal(where, worker:receiveMessage(TIMEOUT))
+          if how == "a message" then worker:stop() else uv.kill(pid, "sigterm") end
+          awaitSpin(where)
+          assertEnded()
+          worker:close()
+        end)
+      end
+    end
+
+    it("ends when onDisconnect goes on for ever, of who is cut off at the end", function()
+      local worker = start()
+      worker:sendMessage "onDisconnect"
+      assert.equal("onDisconnect", worker:receiveMessage(TIMEOUT))
+      worker:stop()
+      awaitSpin "onDisconnect"
+      assertEnded()
+      worker:close()
+    end)
+
+    it("ends when it is terminated after stopCurrent", function()
+      factory, address, pid = support.start([[{
+        onRequest = function(self, value)
+          require("artel").SharedWorker.stopCurrent()
+          return value
+        end,
+        terminate = function() while true do end end,
+      }]], { stopTimeout = 0.05 })
+      local worker = assert(factory:connectToSharedWorker(address))
+      assert.equal(1, worker:request(1))
+      worker:close()
+      assertEnded()
+    end)
+
+    it("ends by SIGTERM in initialize, and the start has failed", function()
+      factory, address = support.factory { stopTimeout = 0.05 }, support.unixAddress()
+      local task = require("artel").async(function()
+        return factory:startSharedWorkerWithExpression(address, [[{
+          onRequest = print,
+          initialize = function()
+            print("spinning in initialize of " .. io.open("/proc/self/stat"):read(9))
+            io.stdout:flush()
+            while true do end
+          end,
+        }]])
+      end)
+      awaitSpin "initialize"
+      pid = math.tointeger(support.log():match "initialize of (%d+)")
+      uv.kill(pid, "sigterm")
+      local started, err = task:await(TIMEOUT)
+      assert.is_nil(started)
+      assert.equal("bootstrap", err.kind)
+      assertEnded()
+    end)
+  end)
+
   it("leaves no socket file when the worker ends by an error or os.exit", function()
     for _, how in ipairs { "os.exit(0)", "error 'outside'" } do
       local factory, address = support.start(([[{
