@@ -414,7 +414,8 @@ describe("stopping a shared worker", function()
     end
 
     for _, signal in ipairs { "sigterm", "sigint" } do
-      it("ends after " .. signal:upper() .. " that a handler does not let the loop hear", function()
+      local title = "ends after %s though a handler goes on for ever"
+      it(title:format(signal:upper()), function()
         local worker = start()
         worker:sendMessage "onMessage"
         awaitSpin "onMessage"
