@@ -381,6 +381,12 @@ describe("stopping a shared worker", function()
       end
       return {
         onMessage = function(self, name, channel)
+          if math.type(name) then
+            channel:sendMessage(("x"):rep(name))
+            print("sent " .. name)
+            io.stdout:flush()
+            return
+          end
           where = name
           spin "onMessage"
           channel:sendMessage(name)
@@ -442,15 +448,22 @@ describe("stopping a shared worker", function()
       end
     end
 
-    it("ends when onDisconnect goes on for ever, of who is cut off at the end", function()
-      local worker = start()
-      worker:sendMessage "onDisconnect"
-      assert.equal("onDisconnect", worker:receiveMessage(TIMEOUT))
-      worker:stop()
-      awaitSpin "onDisconnect"
-      assertEnded()
-      worker:close()
-    end)
+    for how, unread in pairs { ["whose channel ends"] = 0, ["who is cut off"] = 8 << 20 } do
+      it("ends when onDisconnect goes on for ever, of a client " .. how, function()
+        local worker = start()
+        worker:sendMessage "onDisconnect"
+        assert.equal("onDisconnect", worker:receiveMessage(TIMEOUT))
+        worker:sendMessage(unread)
+        worker:flush(TIMEOUT)
+        helper.eventually(function() return support.log():find("sent " .. unread) end)
+        uv.kill(pid, "sigterm")
+        awaitSpin "onDisconnect"
+        assertEnded()
+        local isCutOff = support.log():find "cut off: it " ~= nil
+        assert.equal(unread > 0, isCutOff)
+        worker:close()
+      end)
+    end
 
     it("ends when it is terminated after stopCurrent", function()
       factory, address, pid = support.start([[{
