@@ -47,7 +47,7 @@ end
 -- ---- starting ----
 
 --- Signals to stop: the loop hears of them, once code lets it run. What never does so is ended
---- by a timer, where the system has one for us, a second after the stop time-out.
+--- by a timer, where the system has one for us, two seconds after the stop time-out.
 local function catchSignals(server)
   for _, name in ipairs { "sigterm", "sigint" } do
     local signal = uv.new_signal()

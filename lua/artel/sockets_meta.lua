@@ -220,7 +220,7 @@ function sockets.notifyServiceManager(text) end
 --- As many descriptors as this process may have.
 function sockets.raiseDescriptorLimit() end
 
---- Makes the timer that ends this process with code 1, a second after the time, when it was
+--- Makes the timer that ends this process with code 1, two seconds after the time, when it was
 --- started and neither started anew nor cleared since. Once in a process, after SIGTERM and
 --- SIGINT have got handlers: these signals start it, too, unless it runs. Where this fails, the
 --- other two do nothing.

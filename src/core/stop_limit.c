@@ -12,9 +12,9 @@
 
 #if defined(_POSIX_TIMERS) && _POSIX_TIMERS > 0 && defined(SIGRTMIN)
 
-/* The timer ticks when the time is over and twice in the grace; the last one ends the
- * process. Ticks that a process has slept through come as one. */
-#define TICKS 3
+/* The timer ticks when the time is over and four times in the grace; the last one ends
+ * the process. Ticks that a process has slept through come as one. */
+#define TICKS 5
 #define TICK_MS (ARTEL_STOP_LIMIT_GRACE_MS / (TICKS - 1))
 
 #define TIME_S_MAX (INT32_MAX / 2) /* as much as any time_t holds */

@@ -16,10 +16,11 @@
 
 /*
  * What the process has on top of the time of artel_stop_limit_prepare(), so that what
- * ends in order when that time is over comes first. At least half of it is time in which
- * the process can run: not so if it stands still (SIGSTOP) when the time is over.
+ * ends in order when that time is over comes first, also on a busy machine. Three
+ * quarters of it at least are time in which the process can run, also if it stands still
+ * (SIGSTOP) when the time is over.
  */
-#define ARTEL_STOP_LIMIT_GRACE_MS 1000
+#define ARTEL_STOP_LIMIT_GRACE_MS 2000
 
 /*
  * Makes the timer, once in a process. From now on SIGTERM and SIGINT start it unless it
