@@ -41,6 +41,22 @@ for _, transport in ipairs(helper.TRANSPORTS) do
       assert.equal("one", task:await(TIMEOUT))
     end)
 
+    it("lets the loop end after a call that has waited there in vain", function()
+      local worker <close> = start [[
+        local value, reply = channel:receiveRequest()
+        reply(value)
+        channel:receiveMessage()]]
+      assert.equal("first", helper.await(worker.request, worker, "first"))
+      for _, wait in ipairs {
+        function() return worker:receiveMessage(0.01) end,
+        function() return worker:receiveRequest(0.01) end,
+        function() return worker:request("second", { timeout = 0.01 }) end,
+      } do
+        assert.equal("timeout", select(2, wait()).kind)
+        helper.runLoopToEnd()
+      end
+    end)
+
     it("lets it send on though somebody asks for the descriptor", function()
       local worker <close> = start [[
         channel:sendMessage(#channel:receiveMessage())

@@ -145,9 +145,9 @@ local function lookAndWait(channel, state, waiter, timeout, level)
   end
   local mode = waiter.mark and core.waitMode() or modeFor(state)
   if REFUSALS[mode] then error(REFUSALS[mode], level + 1) end
-  local woken = modes[mode](channel, state, waiter, timeout)
+  if not modes[mode](channel, state, waiter, timeout) then return false end
   settle(channel, state)
-  return woken
+  return true
 end
 
 --- Waits until `waiter` is done, which pump() finds in `waiter.queue` or where the caller has
@@ -161,9 +161,9 @@ function waiting.await(channel, state, waiter, timeout, level)
   if ok and woken then return true end
   -- What it waited for may have come before memory was short for what came behind it.
   if isLack(woken) and waiter.done and not waiter.timedOut then return true end
-  waiter:abandon()
+  waiter:abandon() -- first: the loop is to watch only for what somebody still waits for
+  if timeout ~= 0 or not ok then settle(channel, state) end
   if ok then return false end
-  settle(channel, state)
   error(woken, 0)
 end
 
