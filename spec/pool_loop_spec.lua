@@ -123,4 +123,32 @@ describe("a pool on a loop, for which nobody waits,", function()
     assert.same({ "SIGKILL" }, exits)
     assert.is_true(workers[1]:isRunning())
   end)
+
+  for _, transport in ipairs(helper.TRANSPORTS) do
+    it("lets the loop end, whoever took in what it watched for, over " .. transport, function()
+      local workers <close> = pools.new("return request", 1, nil, { transport = transport })
+      local worker = workers[1]
+      helper.await(workers.getStatus, workers) -- from here on the loop looks after the pool
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      helper.runLoopToEnd()
+      for _, take in ipairs {
+        function() workers:getStatus() end,
+        function() workers:receiveMessage(0) end,
+        function() workers:request "another" end,
+        function() worker:receiveMessage(0) end,
+        function() worker:request "another" end,
+        function() artel.select({ worker }, 0) end,
+      } do
+        local finished = workers:engine().finished
+        local task = artel.async(workers.request, workers, "asked")
+        helper.eventually(function()
+          take()
+          return workers:engine().finished > finished
+        end)
+        take() -- for the loop not even the doorbell is left
+        helper.runLoopToEnd()
+        assert.equal("asked", task:await(0))
+      end
+    end)
+  end
 end)

@@ -20,7 +20,7 @@ local ROUNDS_MAX = waiting.ROUNDS_MAX
 
 -- Channels that something waits for. A waiting coroutine is known to its channel alone, so
 -- the channel must not be collected before it.
-local anchors = {} -- luacheck: ignore 241 (it is there to hold, not to be read)
+local anchors = {}
 
 local modes = {}
 
@@ -64,6 +64,19 @@ function modes.block(channel, state, waiter, timeout)
     if left == 0 then return waiter.done end
   end
   return true
+end
+
+local function isObserved(state) return state.listener or next(state.selectWaiters) ~= nil end
+
+local function wantsInput(state)
+  return state.pendingCount > 0 or not state.messageWaiters:isEmpty()
+    or not state.requestWaiters:isEmpty() or state.readyWaiter ~= nil
+    or isObserved(state) or state.serving
+end
+
+--- Ends a watch that keeps the loop going though nobody waits any more.
+local function relax(channel, state)
+  if not wantsInput(state) and core.isOpen(channel) then waiting.update(channel) end
 end
 
 --- Leaves the channel to those who still wait: what the loop watches for has changed.
@@ -162,7 +175,11 @@ function waiting.await(channel, state, waiter, timeout, level)
   -- What it waited for may have come before memory was short for what came behind it.
   if isLack(woken) and waiter.done and not waiter.timedOut then return true end
   waiter:abandon() -- first: the loop is to watch only for what somebody still waits for
-  if timeout ~= 0 or not ok then settle(channel, state) end
+  if timeout ~= 0 or not ok then
+    settle(channel, state)
+  elseif anchors[channel] then
+    relax(channel, state)
+  end
   if ok then return false end
   error(woken, 0)
 end
@@ -251,8 +268,6 @@ end
 --- channel is ready.
 function waiting.turn(channel) scheduler.run(turn, channel) end
 
-local function isObserved(state) return state.listener or next(state.selectWaiters) ~= nil end
-
 --- Tells who wants to know that there is something, and again in the next round of the loop
 --- while there still is: a poll handle never fires for what is already in our buffer.
 function waiting.notify(channel, state)
@@ -262,10 +277,14 @@ function waiting.notify(channel, state)
   waiting.announce(channel, state)
 end
 
---- The same, but from the loop: for calls that took something in which others want to know.
+--- The same, but from the loop: for calls that took something in which others want to know. What
+--- has come for a pool, which does not look at what the loop watches for, ends the watch here.
 function waiting.announce(channel, state)
-  if core.isOpen(channel) and isObserved(state) and dispatch.isReadable(channel, state) then
-    waiting.kick(channel, state)
+  if not core.isOpen(channel) then return end
+  if isObserved(state) then
+    if dispatch.isReadable(channel, state) then waiting.kick(channel, state) end
+  elseif state.watch and anchors[channel] then
+    relax(channel, state)
   end
 end
 
@@ -277,12 +296,6 @@ function waiting.kick(channel, state)
     if core.isOpen(channel) then waiting.turn(channel) end
   end)
   state.kicked = true
-end
-
-local function wantsInput(state)
-  return not state.messageWaiters:isEmpty() or state.pendingCount > 0
-    or not state.requestWaiters:isEmpty() or state.readyWaiter ~= nil
-    or isObserved(state) or state.serving
 end
 
 --- Makes the watch of the channel, unless a finaliser that ran meanwhile was faster.
