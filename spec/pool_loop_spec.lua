@@ -151,4 +151,25 @@ describe("a pool on a loop, for which nobody waits,", function()
       end
     end)
   end
+
+  it("gets the answer to what a coroutine has asked while another call blocked", function()
+    local folder <close> = helper.folder()
+    local gate = folder.path .. "/gate"
+    local workers <close> = pools.new(
+      "if request ~= 'short' then computeUntil(request) end return request", 2)
+    assert.is_true(workers:waitUntilReady(TIMEOUT))
+    local isAsked
+    local task = artel.async(function()
+      workers:request "short"
+      isAsked = true
+      return workers:request(gate)
+    end)
+    helper.eventually(function()
+      workers:request "short"
+      return isAsked and pools.hasBegun(workers)
+    end)
+    helper.write(gate, "")
+    assert.equal(gate, task:await(TIMEOUT))
+    helper.runLoopToEnd()
+  end)
 end)

@@ -25,6 +25,8 @@ local waiting = require "artel.waiting"
 ---@field closing boolean nothing is taken any more; what runs has the time to finish
 ---@field ending boolean? it has had that time: the workers are being ended
 ---@field closed boolean? they have ended
+---@field usesLoop boolean the loop looks after the pool, whether somebody waits for it or not
+---@field blocks boolean a call that blocks does so meanwhile
 local Engine = {}
 Engine.__index = Engine
 
@@ -36,7 +38,8 @@ function Engine.new(options, start, encode)
     options = options, encode = encode, slots = {}, queue = Queue.new(), queued = 0,
     openBytes = 0, deadlines = Deadlines.new(), finished = 0, failed = 0, turn = 0,
     waitTimes = Percentiles.new(), runTimes = Percentiles.new(),
-    untold = false, closing = false, -- looked at for each request: found here, not looked for
+    -- Looked at for each request: found here, not looked for.
+    untold = false, closing = false, usesLoop = false, blocks = false,
   }, Engine)
   engine.assignWaiter = scheduler.callbackWaiter(function()
     engine.assignsSoon = false
@@ -255,7 +258,7 @@ local function assign(self)
     self:watchFollowers(slot)
     if core.isOpen(slot.worker) then
       core.flush(slot.worker)
-      if self.usesLoop then waiting.update(slot.worker) end
+      if self.usesLoop and not self.blocks then waiting.update(slot.worker) end
     end
   end
 end

@@ -37,7 +37,24 @@ local function turn(engine)
   end
 end
 
+-- A call that blocks would have the loop watch for each answer, and then no longer, for nothing:
+-- the loop is told behind the call, of what is still under way.
+local blocking = { __close = function(call)
+  local engine = call.engine
+  engine.blocks = false
+  for _, slot in ipairs(engine.slots) do
+    if slot:load() > 0 and slot:isAlive() then waiting.update(slot.worker) end
+  end
+end }
+
+local function beginBlocking(engine)
+  local call = setmetatable({ engine = engine }, blocking)
+  engine.blocks = true
+  return call
+end
+
 local function block(engine, isDone, deadline)
+  local _ <close> = engine.usesLoop and beginBlocking(engine) or nil
   poolWait.turn(engine)
   while not isDone() do
     local left = deadline and deadline - core.now()
