@@ -107,12 +107,6 @@ function aside.keepRequest(channel, state, id)
   state.asideBytes = state.asideBytes + entry.bytes
 end
 
---- Whether a request is kept.
----@return boolean
-function aside.hasRequest(state)
-  return state.requestsAside ~= nil and not state.requestsAside:isEmpty()
-end
-
 --- The oldest request, which there is: id, ok, value, isCancelled.
 ---@return table
 function aside.popRequest(state)

@@ -355,7 +355,8 @@ local TAKERS = {
 ---@return boolean dispatched
 local function takeFromAside(channel, state)
   if state.onMessage and not state.inbox:isEmpty() and state.onMessage(channel) then return true end
-  if not aside.hasRequest(state) or not mayTakeRequest(state) then return false end
+  local requests = state.requestsAside -- looked at for each frame
+  if not requests or requests:isEmpty() or not mayTakeRequest(state) then return false end
   local entry = aside.popRequest(state)
   if not entry.isCancelled then
     giveRequest(channel, state, entry.id, entry, entry.ok, entry.value)
