@@ -225,6 +225,7 @@ function processEnd.release(worker)
   local state = core.state(worker)
   closeWatch(state)
   closeErrorsWatch(state)
+  if state.exitTimer then state.exitTimer.stop() end
   for waiter in pairs(state.endWaiters) do scheduler.wake(waiter) end
   core.releaseProcess(worker)
 end

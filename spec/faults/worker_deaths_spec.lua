@@ -3,6 +3,7 @@
 -- whatever it waits for.
 
 local artel = require "artel"
+local core = require "artel.core"
 local helper = require "spec.helper"
 
 local TIMEOUT = helper.TIMEOUT
@@ -101,6 +102,21 @@ helper.overEach(function(over, start)
       assert.same({ nil, "SIGTERM" }, { worker:close(0) })
     end)
 
+    it("is forgotten when it is closed while its exit status is waited for", function()
+      local held = setmetatable({}, { __mode = "k" })
+      do
+        local worker = start(helper.raw "channel:close() while true do end")
+        held[worker] = true
+        local waiting = artel.async(worker.receiveMessage, worker)
+        helper.runLoopUntil(function() return core.state(worker).exitTimer end)
+        assert.same({ nil, "SIGTERM" }, { worker:close(0) })
+        assert.equal("closed", select(2, waiting:await(TIMEOUT)).kind)
+      end
+      collectgarbage()
+      collectgarbage()
+      assert.is_nil(next(held))
+    end)
+
     it("with an error in a handler tells it, with its traceback", function()
       for _, implementation in ipairs {
         "{ onMessage = function() local function deep() error 'broken' end deep() end }",
@@ -112,11 +128,12 @@ helper.overEach(function(over, start)
         worker:sendMessage(1)
         local message, err = promptly(worker.receiveMessage, worker)
         assert.is_nil(message)
-        assert.same({ "remote", 1 }, { err.kind, err.exitCode or worker:close(TIMEOUT) })
+        assert.equal("remote", err.kind)
         assert.matches("broken", tostring(err))
         assert.matches("deep", err.traceback)
         assert.equal(err, select(2, worker:receiveMessage()))
         assert.equal(err, select(2, worker:sendMessage(1)) or err)
+        assert.equal(1, err.exitCode or worker:close(TIMEOUT))
       end
     end)
 
