@@ -91,22 +91,33 @@ describe("the workers of a pool", function()
   end
 
   it("do not suspend the pool when they end by what they were given, or by a signal", function()
-    local workers <close> = pool([[{ onMessage = function() os.exit(3) end,
-      onRequest = function(_, r)
-        if r == "exit" then os.exit(3) end
-        return r
-      end }]], 1, { restartLimit = { count = 0 } })
     for _, kill in ipairs {
       function(worker) worker:sendMessage "exit" end,
       function(worker) worker:request "exit" end,
-      function() workers:request "exit" end,
+      function(_, workers) workers:request "exit" end,
       function(worker) worker:kill "KILL" end,
     } do
+      local workers <close> = pool([[{ onMessage = function() os.exit(3) end,
+        onRequest = function(_, r)
+          if r == "exit" then os.exit(3) end
+          return r
+        end }]], 1, { restartLimit = { count = 0 } })
       assert.is_true(workers:waitUntilReady(TIMEOUT))
       local worker = workers[1]
-      kill(worker)
+      kill(worker, workers)
       helper.eventually(function() return not worker:isRunning() end)
       assert.equal("next", workers:request "next")
+    end
+  end)
+
+  it("do not suspend the pool when each ends by itself behind its first answer", function()
+    local answersOne = helper.raw "local number, reply = channel:receiveRequest() reply(number)"
+    local workers <close> = pool(answersOne, 1, { restartLimit = { count = 0 } })
+    for number = 1, 3 do
+      assert.is_true(workers:waitUntilReady(TIMEOUT))
+      local worker = workers[1]
+      assert.equal(number, workers:request(number))
+      helper.eventually(function() return not worker:isRunning() end)
     end
   end)
 
