@@ -69,6 +69,13 @@ local IMPLEMENTATION = [[(function()
   }
 end)()]]
 
+--- Everything that is sent meanwhile is there when the worker goes on.
+local function whileStopped(pid, send)
+  uv.kill(pid, "sigstop")
+  send()
+  uv.kill(pid, "sigcont")
+end
+
 for _, encoding in ipairs { "msgpack", "json" } do
   describe("a crowd of masters that speak " .. encoding, function()
     local factory, address, pid, masters
@@ -92,13 +99,6 @@ for _, encoding in ipairs { "msgpack", "json" } do
       support.tearDown()
     end)
 
-    --- Everything that is sent meanwhile is there when the worker goes on.
-    local function whileStopped(send)
-      uv.kill(pid, "sigstop")
-      send()
-      uv.kill(pid, "sigcont")
-    end
-
     --- Makes requests without waiting for the answers.
     local function ask(master, job)
       return artel.async(function() return master:request(job) end)
@@ -106,7 +106,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
 
     it("is answered, each in the order in which it has asked", function()
       local tasks = {}
-      whileStopped(function()
+      whileStopped(pid, function()
         for n, master in ipairs(masters) do
           for k = 1, 3 do master:sendMessage { value = n * 10 + k } end
           tasks[n] = ask(master, { value = "r" .. n })
@@ -120,7 +120,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
     end)
 
     it("does not wait for a handler that waits, whose own messages do", function()
-      whileStopped(function()
+      whileStopped(pid, function()
         masters[3]:sendMessage { does = "wait", value = "waited" }
         for n, master in ipairs(masters) do
           if n ~= 3 then master:sendMessage { value = n } end
@@ -129,7 +129,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
       for n, master in ipairs(masters) do
         if n ~= 3 then assert.equal(n, master:receiveMessage(TIMEOUT)) end
       end
-      whileStopped(function()
+      whileStopped(pid, function()
         masters[3]:sendMessage { value = "after it" }
         masters[1]:sendMessage { value = "in between" }
       end)
@@ -146,7 +146,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
 
     it("has requests that overlap, of one master too", function()
       local first, second
-      whileStopped(function()
+      whileStopped(pid, function()
         first = ask(masters[1], { does = "wait" })
         second = ask(masters[1], { does = "wake" })
       end)
@@ -156,7 +156,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
 
     it("loses the one whose message raises an error, and it alone", function()
       local failed
-      whileStopped(function()
+      whileStopped(pid, function()
         masters[2]:sendMessage { does = "fail" }
         failed = ask(masters[5], { does = "fail" })
         for n, master in ipairs(masters) do
@@ -178,7 +178,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
 
     it("hears what a request is refused for", function()
       local refused
-      whileStopped(function()
+      whileStopped(pid, function()
         refused = ask(masters[1], { does = "refuse" })
         masters[2]:sendMessage { value = 2 }
       end)
@@ -189,7 +189,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
     end)
 
     it("goes on when a handler closes a channel, also one that has a message", function()
-      whileStopped(function()
+      whileStopped(pid, function()
         masters[1]:sendMessage { does = "close" }
         for n = 2, 4 do masters[n]:sendMessage { does = "closeOther", to = "m" .. n % 3 + 2 } end
         for n = 5, MASTERS do masters[n]:sendMessage { value = n } end
@@ -203,7 +203,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
     it("has its messages go to a handler of another's that waits for them", function()
       masters[1]:sendMessage { does = "hearOther", to = "m2" }
       masters[1]:query(TIMEOUT) -- which comes behind it
-      whileStopped(function()
+      whileStopped(pid, function()
         masters[2]:sendMessage { value = "for the other" }
         masters[3]:sendMessage { value = 3 }
       end)
@@ -212,7 +212,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
     end)
 
     it("is asked back, by one message's handler at a time", function()
-      whileStopped(function()
+      whileStopped(pid, function()
         for _ = 1, 3 do masters[1]:sendMessage { does = "askOther", to = "m1" } end
         masters[2]:sendMessage { value = 2 }
       end)
@@ -228,7 +228,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
     end)
 
     it("may be asked by a handler of another's", function()
-      whileStopped(function()
+      whileStopped(pid, function()
         masters[1]:sendMessage { does = "askOther", to = "m2" }
         masters[2]:sendMessage { value = "mine" }
       end)
@@ -240,7 +240,7 @@ for _, encoding in ipairs { "msgpack", "json" } do
     end)
 
     it("has the end of a connection told after its last frames", function()
-      whileStopped(function()
+      whileStopped(pid, function()
         masters[4]:sendMessage { note = "last words of m4" }
         masters[4]:close()
         masters[6]:sendMessage { value = 6 }
@@ -328,7 +328,7 @@ describe("a request that is cancelled while its handler computes", function()
   after_each(function() support.tearDown() end)
 
   it("is known to be so among others that are ready", function()
-    local factory, address = support.start(IMPLEMENTATION, { channelFactory = "json" })
+    local factory, address, pid = support.start(IMPLEMENTATION, { channelFactory = "json" })
     local client = support.bareClient(address)
     for id = 1, 2 do
       client:send(('{"_request_":%d,"body":{"does":"isCancelled"}}\n'):format(id))
@@ -339,9 +339,12 @@ describe("a request that is cancelled while its handler computes", function()
     client:send '{"_request_":4,"body":{"does":"isCancelled"}}\n'
     client:receive '{"_response_":4,"body":false}\n'
     -- Who sends no more may still read.
-    client:send '{"_request_":5,"body":{"does":"isCancelled"}}\n'
-    client:shutdown()
-    client:receive '{"_response_":5,"body":false}\n'
+    whileStopped(pid, function()
+      client:send '{"_request_":5,"body":{"does":"isCancelled"}}\n'
+      client:shutdown()
+    end)
+    client:awaitEnd()
+    assert.matches('{"_response_":5,"body":false}\n$', client.received)
     client:close()
     support.stop(factory, address)
   end)
